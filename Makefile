@@ -1,0 +1,77 @@
+# cofre: build, test and run. `make help` lists what there is.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+IMAGE ?= cofre:$(VERSION)
+
+# Pinned, and built through the Go module proxy: what reads the code is as reproducible as what runs it.
+GOLANGCI_LINT_VERSION := v2.15.0
+GOLANGCI_LINT := .tools/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
+
+# Everything but the end-to-end suite, which runs after it: it measures memory and kills processes, and wants the machine.
+PACKAGES = $$(go list ./... | grep -v '^cofre/e2e$$')
+TEST_FLAGS ?=
+E2E_FLAGS ?=
+FUZZTIME ?= 10s
+BENCH ?= .
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## build and start `cofre dev`: S3 on 127.0.0.1:9000, no service needed (ARGS="--listen ...")
+	@exec bin/cofre dev $(ARGS)
+
+.PHONY: build
+build: ## build bin/cofre: static, trimmed, version from git
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cofre ./cmd/cofre
+
+.PHONY: test
+test: ## everything, against real PostgreSQL, Redis and Ceph RGW (started and stopped here), with the race detector
+	@deploy/testenv/run "$$(mktemp -d "$${TMPDIR:-/tmp}/cofre-test.XXXXXX")" -- $(MAKE) --no-print-directory check
+
+.PHONY: check
+check: ## the tests of `make test` against the services that the COFRE_TEST_* environment names
+	go vet ./...
+	go test -race -timeout 20m $(TEST_FLAGS) $(PACKAGES)
+	go test -timeout 30m $(E2E_FLAGS) ./e2e/
+
+.PHONY: test-short
+test-short: ## tests that need no service and no patience
+	go test -short $(TEST_FLAGS) $(PACKAGES)
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## formatting, import order, the usual bugs, go.mod, shell scripts
+	go mod tidy -diff
+	$(GOLANGCI_LINT) run ./...
+	@for script in .ci/run deploy/testenv/* deploy/compose/init deploy/compose/ceph/start; do bash -n "$$script"; done
+
+$(GOLANGCI_LINT):
+	GOBIN=$(CURDIR)/$(@D) CGO_ENABLED=0 GOFLAGS= go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+
+.PHONY: bench
+bench: ## microbenchmarks (BENCH=pattern)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target in turn, FUZZTIME (10s) each
+	@for package in $(PACKAGES); do \
+	  for target in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
+	    echo "$$package $$target"; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+	  done; \
+	done
+
+.PHONY: image
+image: ## container image (IMAGE=name:tag)
+	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
+
+.PHONY: clean
+clean: ## remove what the targets above made, but not the data of `make run`
+	rm -rf bin .tools

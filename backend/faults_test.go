@@ -1,0 +1,531 @@
+package backend_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"cofre/access"
+	"cofre/backend"
+	"cofre/proxy"
+	"cofre/s3api"
+)
+
+// patience is a stall timeout that a test can wait for. Tests that must not run into it use much longer ones.
+const patience = 100 * time.Millisecond
+
+func impatient(c *backend.Config) {
+	c.StallTimeout, c.AnswerTimeout, c.Retries = patience, patience, -1
+}
+
+// connServer hands every connection to serve and counts them.
+func connServer(t *testing.T, serve func(conn *net.TCPConn, number int)) (endpoint string, connections *atomic.Int32) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	t.Cleanup(func() {
+		listener.Close()
+		wg.Wait()
+	})
+	connections = new(atomic.Int32)
+	wg.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			number := int(connections.Add(1))
+			wg.Go(func() {
+				defer conn.Close()
+				serve(conn.(*net.TCPConn), number)
+			})
+		}
+	})
+	return "http://" + listener.Addr().String(), connections
+}
+
+// readHead reads a request up to its body.
+func readHead(conn net.Conn) *http.Request {
+	r, err := http.ReadRequest(bufio.NewReader(conn))
+	if err != nil {
+		return nil
+	}
+	return r
+}
+
+// hang keeps a connection open until the client closes it.
+func hang(conn net.Conn) { io.Copy(io.Discard, conn) }
+
+// zeroes is an endless source.
+type zeroes struct{}
+
+func (zeroes) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func TestNothingListening(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
+	c := newClient(t, "http://"+listener.Addr().String(), nil)
+	if _, err := do(t, c, get("bucket", "key")); !errors.Is(err, proxy.ErrBackendUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestRepeatableRequestsSurviveBrokenConnectionsAnd5xx(t *testing.T) {
+	faults := map[string]func(conn *net.TCPConn){
+		"reset":       func(conn *net.TCPConn) { conn.SetLinger(0) },
+		"close":       func(*net.TCPConn) {},
+		"half a head": func(conn *net.TCPConn) { io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Le") },
+		"not HTTP":    func(conn *net.TCPConn) { io.WriteString(conn, "SSH-2.0-OpenSSH\r\n\r\n") },
+	}
+	for _, status := range []int{500, 502, 503, 504} {
+		faults[fmt.Sprint(status)] = func(conn *net.TCPConn) {
+			fmt.Fprintf(conn, "HTTP/1.1 %d X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status)
+		}
+	}
+	requests := map[string]func() *proxy.BackendRequest{
+		"GET":      func() *proxy.BackendRequest { return get("bucket", "key") },
+		"LIST":     func() *proxy.BackendRequest { return get("bucket", "") },
+		"HEAD":     func() *proxy.BackendRequest { return &proxy.BackendRequest{Method: "HEAD", Bucket: "bucket", Key: "key"} },
+		"DELETE":   func() *proxy.BackendRequest { return &proxy.BackendRequest{Method: "DELETE", Bucket: "bucket", Key: "key"} },
+		"document": func() *proxy.BackendRequest { return document("POST", "bucket", "", "<Delete/>") },
+	}
+	for fault, breakOff := range faults {
+		for name, request := range requests {
+			t.Run(fault+"/"+name, func(t *testing.T) {
+				endpoint, _ := connServer(t, func(conn *net.TCPConn, number int) {
+					r := readHead(conn)
+					if r == nil {
+						return
+					}
+					body, _ := io.ReadAll(r.Body)
+					if number == 1 {
+						breakOff(conn)
+						return
+					}
+					if name == "document" && string(body) != "<Delete/>" {
+						t.Errorf("the second attempt sent %q", body)
+					}
+					io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+				})
+				if _, err := do(t, newClient(t, endpoint, nil), request()); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+	}
+}
+
+func TestOtherRequestsAreSentOnce(t *testing.T) {
+	requests := map[string]*proxy.BackendRequest{
+		"PUT of a stream": put("bucket", "key", strings.NewReader("body"), 4),
+		"copy":            put("bucket", "key", nil, 0),
+		"create upload":   {Method: "POST", Bucket: "bucket", Key: "key"},
+	}
+	for name, req := range requests {
+		t.Run("500/"+name, func(t *testing.T) {
+			var calls atomic.Int32
+			s := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				calls.Add(1)
+				w.WriteHeader(500)
+			})
+			_, err := do(t, newClient(t, s.URL, nil), req)
+			var answer *s3api.Error
+			if !errors.As(err, &answer) || answer.Status != 500 || calls.Load() != 1 {
+				t.Fatalf("%d calls, %v", calls.Load(), err)
+			}
+		})
+	}
+}
+
+func TestRefusalsAreNotRepeated(t *testing.T) {
+	for _, status := range []int{400, 403, 404, 409, 412, 416, 501} {
+		var calls atomic.Int32
+		s := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
+			calls.Add(1)
+			w.WriteHeader(status)
+		})
+		if _, err := do(t, newClient(t, s.URL, nil), get("bucket", "key")); err == nil {
+			t.Errorf("%d: no error", status)
+		}
+		if n := calls.Load(); n != 1 {
+			t.Errorf("%d: sent %d times", status, n)
+		}
+	}
+}
+
+func TestRetriesEnd(t *testing.T) {
+	var calls atomic.Int32
+	s := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		w.WriteHeader(503)
+	})
+	_, err := do(t, newClient(t, s.URL, func(c *backend.Config) { c.Retries = 2 }), get("bucket", "key"))
+	var answer *s3api.Error
+	if !errors.As(err, &answer) || answer.Status != 503 || calls.Load() != 3 {
+		t.Fatalf("%d calls, %v", calls.Load(), err)
+	}
+}
+
+func TestPutAppliedThenDroppedIsUnavailableAndSentOnce(t *testing.T) {
+	const body = "the whole body"
+	applied := make(chan string, 2)
+	endpoint, connections := connServer(t, func(conn *net.TCPConn, _ int) {
+		if r := readHead(conn); r != nil {
+			got, _ := io.ReadAll(r.Body)
+			applied <- string(got)
+		}
+	})
+	_, err := do(t, newClient(t, endpoint, nil), put("bucket", "key", strings.NewReader(body), int64(len(body))))
+	if !errors.Is(err, proxy.ErrBackendUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+	if got := <-applied; got != body || connections.Load() != 1 {
+		t.Fatalf("the backend got %q on %d connections", got, connections.Load())
+	}
+}
+
+// TestEarlyRefusalIsHeardWhileSending: the backend answers 400 before it has read the body and breaks the connection.
+func TestEarlyRefusalIsHeardWhileSending(t *testing.T) {
+	const refusal = "<Error><Code>EntityTooLarge</Code><Message>too large</Message></Error>"
+	for name, after := range map[string]func(conn *net.TCPConn){
+		"close": func(*net.TCPConn) {}, // with unread data: the kernel sends a reset
+		"reset": func(conn *net.TCPConn) { conn.SetLinger(0) },
+		"drain": func(conn *net.TCPConn) { hang(conn) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			endpoint, _ := connServer(t, func(conn *net.TCPConn, _ int) {
+				if readHead(conn) == nil {
+					return
+				}
+				fmt.Fprintf(conn, "HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s", len(refusal), refusal)
+				if name == "reset" {
+					time.Sleep(5 * time.Millisecond) // else the reset overtakes the answer, which then nobody could hear
+				}
+				after(conn)
+			})
+			c := newClient(t, endpoint, nil)
+			for range 20 {
+				const size = 256 << 20
+				_, err := do(t, c, put("bucket", "key", io.LimitReader(zeroes{}, size), size))
+				var answer *s3api.Error
+				if !errors.As(err, &answer) || answer.Code != "EntityTooLarge" {
+					t.Fatalf("got %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestSuccessBeforeTheWholeBodyIsNotBelieved(t *testing.T) {
+	endpoint, _ := connServer(t, func(conn *net.TCPConn, _ int) {
+		if readHead(conn) != nil {
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			hang(conn)
+		}
+	})
+	const size = 256 << 20
+	_, err := do(t, newClient(t, endpoint, nil), put("bucket", "key", io.LimitReader(zeroes{}, size), size))
+	if !errors.Is(err, proxy.ErrBackendUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// errAtEnd gives out its text and then err, either together with the last bytes or after them.
+type errAtEnd struct {
+	text string
+	err  error
+	with bool
+}
+
+func (r *errAtEnd) Read(p []byte) (int, error) {
+	n := copy(p, r.text)
+	r.text = r.text[n:]
+	if r.text == "" && (r.with || n == 0) {
+		return n, r.err
+	}
+	return n, nil
+}
+
+func TestFailingBodyBreaksTheConnectionBeforeTheDeclaredLength(t *testing.T) {
+	errSource := errors.New("signature of the last chunk does not match")
+	for _, size := range []int{1, 100, 64 << 10, 1 << 20} {
+		text := strings.Repeat("x", size)
+		for name, test := range map[string]struct {
+			body   io.Reader
+			length int
+			want   error // nil where only that it fails counts
+		}{
+			"at the start":        {iotest.ErrReader(errSource), size, errSource},
+			"in the middle":       {&errAtEnd{text[:size/2], errSource, false}, size, errSource},
+			"with the last byte":  {&errAtEnd{text, errSource, true}, size, errSource},
+			"after the last byte": {&errAtEnd{text, errSource, false}, size, errSource},
+			"too short":           {strings.NewReader(text[1:]), size, nil},
+			"too long":            {strings.NewReader(text + "x"), size, nil},
+			"never ends":          {&errAtEnd{text, nil, false}, size, io.ErrNoProgress},
+		} {
+			t.Run(fmt.Sprint(name, "/", size), func(t *testing.T) {
+				received := make(chan int, 1)
+				endpoint, _ := connServer(t, func(conn *net.TCPConn, _ int) {
+					r := readHead(conn)
+					if r == nil {
+						received <- 0 // not even the head was sent
+						return
+					}
+					body, err := io.ReadAll(r.Body)
+					if err == nil {
+						t.Errorf("the backend saw a complete body of %d bytes", len(body))
+					}
+					received <- len(body)
+				})
+				_, err := do(t, newClient(t, endpoint, nil), put("bucket", "key", test.body, int64(test.length)))
+				if err == nil || (test.want != nil && !errors.Is(err, test.want)) {
+					t.Errorf("got %v, want %v", err, test.want)
+				}
+				if errors.Is(err, proxy.ErrBackendUnavailable) {
+					t.Error("a failure of the body is laid on the backend")
+				}
+				if n := <-received; n >= test.length {
+					t.Errorf("%d of %d bytes were sent", n, test.length)
+				}
+			})
+		}
+	}
+}
+
+func TestFailingEmptyBodySendsNothing(t *testing.T) {
+	errSource := errors.New("trailer is missing")
+	endpoint, connections := connServer(t, func(conn *net.TCPConn, _ int) { hang(conn) })
+	_, err := do(t, newClient(t, endpoint, nil), put("bucket", "key", iotest.ErrReader(errSource), 0))
+	if !errors.Is(err, errSource) || connections.Load() != 0 {
+		t.Fatalf("%d connections, %v", connections.Load(), err)
+	}
+}
+
+func TestBodyIsSentWholeHoweverItIsRead(t *testing.T) {
+	s := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set("ETag", sum(body))
+	})
+	c := newClient(t, s.URL, nil)
+	for _, size := range []int{1, 2, 4095, 65535, 65536, 65537, 150_000} {
+		text := bytes.Repeat([]byte("0123456789"), size/10+1)[:size]
+		for name, wrap := range map[string]func(io.Reader) io.Reader{
+			"plain": func(r io.Reader) io.Reader { return struct{ io.Reader }{r} },
+			"half":  iotest.HalfReader, "with EOF": iotest.DataErrReader,
+			"one byte": iotest.OneByteReader,
+		} {
+			resp, err := do(t, c, put("bucket", "key", wrap(bytes.NewReader(text)), int64(size)))
+			if err != nil {
+				t.Fatalf("%s, %d bytes: %v", name, size, err)
+			}
+			if resp.Header.Get("ETag") != sum(text) {
+				t.Errorf("%s, %d bytes: the backend got other bytes", name, size)
+			}
+		}
+	}
+}
+
+func TestStalledBackendIsGivenUp(t *testing.T) {
+	const size = 256 << 20 // more than any socket buffer takes
+	for name, test := range map[string]struct {
+		serve func(conn *net.TCPConn)
+		req   *proxy.BackendRequest
+	}{
+		"does not answer": {hangAfter(""), get("bucket", "key")},
+		"half a head":     {hangAfter("HTTP/1.1 200 OK\r\nContent-Len"), get("bucket", "key")},
+		"half an error":   {hangAfter("HTTP/1.1 403 X\r\nContent-Length: 100\r\n\r\n<Error>"), get("bucket", "key")},
+		"takes no body": {func(conn *net.TCPConn) {
+			readHead(conn)
+			<-t.Context().Done()
+		}, put("bucket", "key", io.LimitReader(zeroes{}, size), size)},
+		"takes the body, does not answer": {func(conn *net.TCPConn) { hang(conn) }, put("bucket", "key", strings.NewReader("body"), 4)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, done := context.WithCancel(context.Background())
+			defer done()
+			endpoint, _ := connServer(t, func(conn *net.TCPConn, _ int) {
+				if name == "takes no body" {
+					readHead(conn)
+					<-ctx.Done()
+					return
+				}
+				test.serve(conn)
+			})
+			_, err := do(t, newClient(t, endpoint, impatient), test.req)
+			done()
+			if name == "half an error" {
+				var answer *s3api.Error
+				if !errors.As(err, &answer) || answer.Status != 403 {
+					t.Fatalf("got %v", err)
+				}
+				return
+			}
+			if !errors.Is(err, proxy.ErrBackendUnavailable) {
+				t.Fatalf("got %v", err)
+			}
+		})
+	}
+}
+
+func hangAfter(answer string) func(conn *net.TCPConn) {
+	return func(conn *net.TCPConn) {
+		readHead(conn)
+		io.WriteString(conn, answer)
+		hang(conn)
+	}
+}
+
+func TestBrokenAnswerBodyIsAnErrorNeverAnEnd(t *testing.T) {
+	for name, test := range map[string]struct{ answer string }{
+		"cut":           {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this"},
+		"cut chunked":   {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n"},
+		"no end chunk":  {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nonly "},
+		"stall":         {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this"},
+		"stall chunked": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			endpoint, _ := connServer(t, func(conn *net.TCPConn, _ int) {
+				readHead(conn)
+				io.WriteString(conn, test.answer)
+				if strings.HasPrefix(name, "stall") {
+					hang(conn)
+				}
+			})
+			resp, err := do(t, newClient(t, endpoint, impatient), get("bucket", "key"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			if !errors.Is(err, proxy.ErrBackendUnavailable) || !strings.HasPrefix("only this", string(body)) {
+				t.Fatalf("got %q, %v", body, err)
+			}
+			if _, again := resp.Body.Read(make([]byte, 1)); !errors.Is(again, proxy.ErrBackendUnavailable) {
+				t.Errorf("the next read says %v", again)
+			}
+		})
+	}
+}
+
+// slowly waits before every read, longer than the backend may take.
+type slowly struct{ r io.Reader }
+
+func (s slowly) Read(p []byte) (int, error) {
+	time.Sleep(2 * patience)
+	return s.r.Read(p)
+}
+
+func TestSlowCallersAreNoFaultOfTheBackend(t *testing.T) {
+	s := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		w.Write(body)
+	})
+	c := newClient(t, s.URL, impatient)
+	const text = "four"
+	resp, err := do(t, c, put("bucket", "key", slowly{iotest.OneByteReader(strings.NewReader(text))}, int64(len(text))))
+	if err != nil {
+		t.Fatalf("slow body: %v", err)
+	}
+	got, err := io.ReadAll(slowly{iotest.OneByteReader(resp.Body)})
+	if err != nil || string(got) != text {
+		t.Fatalf("slow reader: %q, %v", got, err)
+	}
+}
+
+func TestCallerWhoGivesUpGetsItsOwnError(t *testing.T) {
+	reached := make(chan struct{}, 1)
+	endpoint, _ := connServer(t, func(conn *net.TCPConn, _ int) {
+		readHead(conn)
+		reached <- struct{}{}
+		hang(conn)
+	})
+	errClient := errors.New("client went away")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		<-reached
+		cancel(errClient)
+	}()
+	_, err := newClient(t, endpoint, nil).Do(ctx, access.SiteUser, get("bucket", "key"))
+	if !errors.Is(err, errClient) || errors.Is(err, proxy.ErrBackendUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestCallerWhoGivesUpWhileReading(t *testing.T) {
+	endpoint, _ := connServer(t, func(conn *net.TCPConn, _ int) {
+		hangAfter("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")(conn)
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	resp, err := newClient(t, endpoint, nil).Do(ctx, access.SiteUser, get("bucket", "key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.ReadFull(resp.Body, make([]byte, len("only this"))); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, err := io.ReadAll(resp.Body); !errors.Is(err, context.Canceled) || errors.Is(err, proxy.ErrBackendUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// guarded fails the test when it is read after Do returned: its owner has freed it by then.
+type guarded struct {
+	t    *testing.T
+	over atomic.Bool
+}
+
+func (g *guarded) Read(p []byte) (int, error) {
+	if g.over.Load() {
+		g.t.Error("the body was read after Do returned")
+	}
+	clear(p)
+	return len(p), nil
+}
+
+func TestBodyIsNotTouchedAfterDo(t *testing.T) {
+	endpoint, _ := connServer(t, func(conn *net.TCPConn, number int) {
+		if readHead(conn) == nil {
+			return
+		}
+		if number%2 == 0 {
+			io.WriteString(conn, "HTTP/1.1 403 X\r\nContent-Length: 0\r\n\r\n")
+		}
+		io.CopyN(io.Discard, conn, 1<<20)
+	})
+	c := newClient(t, endpoint, nil)
+	for range 50 {
+		body := &guarded{t: t}
+		if _, err := do(t, c, put("bucket", "key", body, 1<<30)); err == nil {
+			t.Fatal("no error")
+		}
+		body.over.Store(true)
+	}
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"time"
+
+	"cofre/access"
+)
+
+// Config is everything an operator decides. The comment above each field is the manual: `cofre config example` prints it.
+//
+// Each value has a key in the YAML file and an environment variable, which wins: COFRE_ and the key in capitals, with "_"
+// for each dot, as COFRE_BACKEND_ENDPOINT for backend.endpoint. A list of words is separated by commas there, a list of
+// entries is written as YAML. Each secret can be given as a value or, by the key that ends in _file, as the path of a file
+// that holds it.
+type Config struct {
+	// Where S3 clients connect: host:port, or :port for every address of this machine.
+	Listen string `yaml:"listen"`
+	// Where /healthz, /readyz and /metrics are. They ask for no password and tell nothing of buckets or keys; keep them on
+	// loopback or on a network that only your monitoring reaches.
+	AdminListen string `yaml:"admin_listen"`
+	// Serve Go's profiles under /debug/pprof on admin_listen. A heap profile may hold plaintext and keys: switch it on
+	// for as long as you look, and only where admin_listen is private.
+	AdminPprof bool `yaml:"admin_pprof"`
+	// Base domains for virtual-hosted addressing: with s3.example.org a request to photos.s3.example.org is for bucket
+	// photos. Path-style addressing always works.
+	Domains []string `yaml:"domains" example:"[s3.example.org]"`
+	// The region that cofre answers to clients. They may sign for any region.
+	Region string `yaml:"region"`
+
+	TLS         TLSConfig          `yaml:"tls"`
+	Site        SiteConfig         `yaml:"site"`
+	Backend     BackendConfig      `yaml:"backend"`
+	Metadata    MetadataConfig     `yaml:"metadata"`
+	Cache       CacheConfig        `yaml:"cache"`
+	Buckets     []BucketConfig     `yaml:"buckets"`
+	Credentials []CredentialConfig `yaml:"credentials"`
+	Limits      LimitsConfig       `yaml:"limits"`
+	Log         LogConfig          `yaml:"log"`
+}
+
+// TLSConfig makes cofre itself speak https. Leave it out behind a load balancer that does.
+type TLSConfig struct {
+	// PEM file of the certificate, the chain behind it. Both files are read again when they change.
+	Cert string `yaml:"cert" example:"/etc/cofre/tls.crt"`
+	// PEM file of its private key.
+	Key string `yaml:"key" example:"/etc/cofre/tls.key"`
+}
+
+// SiteConfig is who this site is.
+type SiteConfig struct {
+	// The identity file that `cofre site init` made. The trust list lies beside it, with .trust.json at the end of its name.
+	// Keep a copy of the file and of the passphrase, apart from each other: without both, or a recovery identity, nothing
+	// that this site sealed can be opened.
+	Identity string `yaml:"identity" example:"/etc/cofre/site.age"`
+	// The passphrase of the identity file.
+	Passphrase access.Secret `yaml:"passphrase"`
+	// A file that holds the passphrase.
+	PassphraseFile string `yaml:"passphrase_file" example:"/run/secrets/cofre-passphrase"`
+	// Cards of recovery identities, files as `cofre site show --card` prints them. They are given every key that this site
+	// makes from then on. Taking one out of this list does not withdraw it: `cofre site distrust` does.
+	Recovery []string `yaml:"recovery" example:"[/etc/cofre/recovery.card.json]"`
+}
+
+// BackendConfig is the S3 storage behind cofre.
+type BackendConfig struct {
+	// Its URL: http or https, host, and port where it is another one than usual. Requests are path-style.
+	Endpoint string `yaml:"endpoint" example:"https://rgw.example.org"`
+	// The region that requests to it are signed for. Ceph RGW takes any.
+	Region string `yaml:"region"`
+	// The access key of the site's own backend user, who must be able to read every served bucket.
+	AccessKey string `yaml:"access_key" example:"SITEACCESSKEY"`
+	// Its secret key.
+	SecretKey access.Secret `yaml:"secret_key"`
+	// A file that holds the secret key.
+	SecretKeyFile string `yaml:"secret_key_file" example:"/run/secrets/cofre-backend"`
+	// The bucket for signed key records, grants and layouts. One for all sites that share a backend. Clients cannot see
+	// it. It is made at the first start; its loss is the loss of every multipart object.
+	SystemBucket string `yaml:"system_bucket"`
+	// PEM file of certificates to trust for the endpoint, besides the system's.
+	CAFile string `yaml:"ca_file" example:"/etc/cofre/backend-ca.pem"`
+	// The largest object or part that the backend takes in one PUT, in stored bytes (rgw_max_put_size on Ceph RGW).
+	MaxPutSize Size `yaml:"max_put_size"`
+	// Further users of the backend. A credential that names one acts as that user, so that its ownership, ACLs, policies
+	// and quotas go on working. All must belong to the same RGW tenant.
+	Users []BackendUserConfig `yaml:"users"`
+}
+
+// BackendUserConfig is one further user of the backend.
+type BackendUserConfig struct {
+	// The name that credentials use for it.
+	Name string `yaml:"name" example:"ann"`
+	// Its access key on the backend.
+	AccessKey string `yaml:"access_key" example:"ANNACCESSKEY"`
+	// Its secret key on the backend.
+	SecretKey access.Secret `yaml:"secret_key"`
+	// A file that holds the secret key.
+	SecretKeyFile string `yaml:"secret_key_file" example:"/run/secrets/cofre-backend-ann"`
+}
+
+// MetadataConfig is where sizes, ETags, uploads and credentials are kept.
+type MetadataConfig struct {
+	// postgres://user:password@host/database for production, or sqlite:///path/to/file for a single process. Tables are
+	// made and changed at start.
+	URL access.Secret `yaml:"url" example:"sqlite:///var/lib/cofre/metadata.db"`
+	// A file that holds the URL.
+	URLFile string `yaml:"url_file" example:"/run/secrets/cofre-metadata-url"`
+}
+
+// CacheConfig is an optional cache that replicas share. Losing it costs speed, never truth.
+type CacheConfig struct {
+	// redis://user:password@host:port/db, or rediss:// for TLS.
+	Redis access.Secret `yaml:"redis" example:"redis://redis.example.org:6379/0"`
+	// A file that holds the URL.
+	RedisFile string `yaml:"redis_file" example:"/run/secrets/cofre-redis-url"`
+}
+
+// BucketConfig is what holds for the buckets that a pattern names. The first entry that matches a bucket is the only one
+// that counts; a bucket that none matches has the defaults.
+type BucketConfig struct {
+	// Bucket name, or a pattern in which * is any run of characters and ? any one.
+	Name string `yaml:"name" example:"photos-*"`
+	// What a read of an object gets that was not sealed by cofre: refuse, or pass (served as it is). With pass, whoever
+	// runs the storage can put objects there that cofre serves; writes are sealed all the same.
+	Unsealed string `yaml:"unsealed"`
+	// Seal content type, user metadata and the like too. Switch it off where the backend must see them, or where its
+	// limit on header sizes is too small.
+	SealAttributes bool `yaml:"seal_attributes"`
+	// Keep user metadata in clear in the metadata store, for search.
+	IndexMetadata bool `yaml:"index_metadata"`
+	// What ETags are: md5 as everywhere in S3, or opaque, which is faster and takes from clients the check that they do
+	// with an MD5.
+	ETag string `yaml:"etag"`
+	// What requests without credentials may do: any of read, list, write, delete; nothing by default. They go to the
+	// backend unsigned, so it must allow them too.
+	Anonymous Words `yaml:"anonymous" example:"[read]"`
+	// The keys for which anonymous holds: prefixes, or patterns with * and ?. All keys where it is left out.
+	AnonymousPrefixes []string `yaml:"anonymous_prefixes" example:"[public/]"`
+}
+
+// CredentialConfig is a credential that needs no store: the first ones of an installation, and those that must work while
+// the store is down. It wins over a stored one with the same access key. `cofre credential add` makes stored ones.
+type CredentialConfig struct {
+	// The access key id that the client uses.
+	AccessKey string `yaml:"access_key" example:"CFREEXAMPLE234567ABC"`
+	// Its secret key.
+	SecretKey access.Secret `yaml:"secret_key"`
+	// A file that holds the secret key.
+	SecretKeyFile string `yaml:"secret_key_file" example:"/run/secrets/cofre-client"`
+	// The name of one of backend.users, as whom it acts on the backend. The site's own user where it is left out.
+	User string `yaml:"user" example:"ann"`
+	// What it may do. Nothing by default.
+	Grants []GrantConfig `yaml:"grants"`
+}
+
+// GrantConfig allows something.
+type GrantConfig struct {
+	// Bucket name, or a pattern with * and ?.
+	Bucket string `yaml:"bucket" example:"photos-*"`
+	// Prefixes of keys, or patterns with * and ? that match whole keys. All keys and the bucket itself where it is left out.
+	Prefixes []string `yaml:"prefixes" example:"[2026/, \"*.jpg\"]"`
+	// Any of read, write, list, delete, admin. A listing is allowed where every key that it could show is covered.
+	Actions Words `yaml:"actions" example:"[read, list]"`
+}
+
+// LimitsConfig bounds what one process takes on.
+type LimitsConfig struct {
+	// Requests in flight; more get 503 SlowDown.
+	Requests int `yaml:"requests"`
+	// How long a conditional write waits for its key's lock. Ceph RGW drops an upload that stalls for a minute.
+	LockWait time.Duration `yaml:"lock_wait"`
+	// How many objects of one listing page are looked up at a time because they have no record yet.
+	HealParallel int `yaml:"heal_parallel"`
+	// How long requests in flight may go on after SIGTERM.
+	Drain time.Duration `yaml:"drain"`
+	// How long after SIGTERM new connections are still taken, while /readyz already says no, so that load balancers notice.
+	DrainDelay time.Duration `yaml:"drain_delay"`
+	// How long serve waits at start for the metadata store.
+	Startup time.Duration `yaml:"startup"`
+	// How long a client may take to send the head of a request.
+	HeaderTimeout time.Duration `yaml:"header_timeout"`
+	// How long a connection may be idle between requests. Load balancers should use less.
+	IdleTimeout time.Duration `yaml:"idle_timeout"`
+	// The largest head of a request.
+	HeaderBytes Size `yaml:"header_bytes"`
+	// How soon a stored credential that was removed is refused. Each process asks the store again after this time.
+	CredentialTTL time.Duration `yaml:"credential_ttl"`
+	// How long stored credentials that were used lately go on working while the store is down.
+	CredentialGrace time.Duration `yaml:"credential_grace"`
+}
+
+// LogConfig is the log on standard error: JSON, one line per request, without headers, query strings and object keys.
+type LogConfig struct {
+	// debug, info, warn or error.
+	Level string `yaml:"level"`
+}
+
+// defaultConfig is what holds where nothing is said.
+func defaultConfig() Config {
+	return Config{
+		Listen:      ":9000",
+		AdminListen: "127.0.0.1:9001",
+		Region:      "us-east-1",
+		Backend: BackendConfig{
+			Region:       "us-east-1",
+			SystemBucket: "cofre-system",
+			MaxPutSize:   5 << 30,
+		},
+		Limits: LimitsConfig{
+			Requests:        1024,
+			LockWait:        10 * time.Second,
+			HealParallel:    64,
+			Drain:           30 * time.Second,
+			DrainDelay:      0,
+			Startup:         30 * time.Second,
+			HeaderTimeout:   20 * time.Second,
+			IdleTimeout:     2 * time.Minute,
+			HeaderBytes:     64 << 10,
+			CredentialTTL:   access.DefaultTTL,
+			CredentialGrace: access.DefaultGrace,
+		},
+		Log: LogConfig{Level: "info"},
+	}
+}
+
+// setDefaults fills a new entry of buckets.
+func (b *BucketConfig) setDefaults() {
+	b.Unsealed, b.SealAttributes, b.ETag = "refuse", true, "md5"
+}

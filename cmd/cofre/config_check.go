@@ -1,0 +1,315 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"cofre/access"
+	"cofre/keys"
+	"cofre/s3api"
+)
+
+// check finds everything in a configuration that can be known wrong without asking anyone else.
+func (l *loader) check() error {
+	c := &l.config
+	l.checkListeners(c)
+	l.checkTLS(&c.TLS)
+	l.checkSite(&c.Site)
+	l.checkBackend(&c.Backend)
+	l.checkMetadata(c)
+	l.checkBuckets(c)
+	l.checkCredentials(c)
+	l.checkLimits(&c.Limits)
+	if _, err := zapcore.ParseLevel(c.Log.Level); err != nil || !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
+		l.report("log.level", fmt.Sprintf("%q is no level", c.Log.Level), "use debug, info, warn or error")
+	}
+	if len(l.problems) > 0 {
+		return l.problems
+	}
+	return nil
+}
+
+// need reports a key that has no value.
+func (l *loader) need(key, value, fix string) bool {
+	if value == "" {
+		l.report(key, "is missing", fix)
+	}
+	return value != ""
+}
+
+// orVariable says how to give a value, for keys that have a variable.
+func orVariable(key string) string { return "set it in the file or as " + envName(key) }
+
+// orSecretFile says how to give a secret.
+func orSecretFile(key string) string {
+	return fmt.Sprintf("set it, or %s_file, or one of them as %s or %s_FILE", key, envName(key), envName(key))
+}
+
+var (
+	hostnamePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+	regionPattern   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
+)
+
+func (l *loader) checkListeners(c *Config) {
+	l.checkAddress("listen", c.Listen)
+	l.checkAddress("admin_listen", c.AdminListen)
+	if c.Listen == c.AdminListen && c.Listen != "" {
+		l.report("admin_listen", "is the same as listen", "give it another port")
+	}
+	for i, d := range c.Domains {
+		if !hostnamePattern.MatchString(d) {
+			l.report(fmt.Sprintf("domains[%d]", i), fmt.Sprintf("%q is no host name in lower case", d), "write it as s3.example.org, without scheme, port and wildcard")
+		}
+	}
+	if !regionPattern.MatchString(c.Region) {
+		l.report("region", fmt.Sprintf("%q is no region name", c.Region), "us-east-1 will do")
+	}
+}
+
+func (l *loader) checkAddress(key, address string) {
+	if !l.need(key, address, "write host:port") {
+		return
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		l.report(key, fmt.Sprintf("%q is no address", address), "write host:port, :port, or [address]:port for IPv6")
+		return
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		l.report(key, fmt.Sprintf("%q is no port", port), "use a number from 1 to 65535")
+	}
+}
+
+func (l *loader) checkTLS(c *TLSConfig) {
+	switch {
+	case c.Cert == "" && c.Key == "":
+	case c.Cert == "":
+		l.report("tls.cert", "is missing beside tls.key", "set both or neither")
+	case c.Key == "":
+		l.report("tls.key", "is missing beside tls.cert", "set both or neither")
+	default:
+		if _, err := tls.LoadX509KeyPair(c.Cert, c.Key); err != nil {
+			l.report("tls.cert", fmt.Sprintf("cannot be used with tls.key: %v", err), "")
+		}
+	}
+}
+
+func (l *loader) checkSite(c *SiteConfig) {
+	if l.need("site.identity", c.Identity, "make an identity with `cofre site init` and name its file here") {
+		l.checkFile("site.identity", c.Identity, "make it with `cofre site init`")
+	}
+	l.need("site.passphrase", c.Passphrase.Reveal(), orSecretFile("site.passphrase"))
+	for i, path := range c.Recovery {
+		if _, err := readCard(path); err != nil {
+			l.report(fmt.Sprintf("site.recovery[%d]", i), err.Error(), "")
+		}
+	}
+}
+
+func (l *loader) checkFile(key, path, fix string) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		l.report(key, err.Error(), fix)
+	case info.IsDir():
+		l.report(key, path+" is a directory", "name a file")
+	}
+}
+
+// readCard reads the public card of a site from a file.
+func readCard(path string) (keys.Card, error) {
+	doc, err := os.ReadFile(path)
+	if err != nil {
+		return keys.Card{}, fmt.Errorf("read card: %w", err)
+	}
+	card, err := keys.ParseCard(doc)
+	if err != nil {
+		return keys.Card{}, fmt.Errorf("read card: %s: %w", path, err)
+	}
+	return card, nil
+}
+
+func (l *loader) checkBackend(c *BackendConfig) {
+	if l.need("backend.endpoint", c.Endpoint, orVariable("backend.endpoint")) && !isOrigin(c.Endpoint) {
+		// The value is not repeated: it may hold a password by mistake.
+		l.report("backend.endpoint", "is not a plain URL", "write http://host:port or https://host, without user, path and query")
+	}
+	if !regionPattern.MatchString(c.Region) {
+		l.report("backend.region", fmt.Sprintf("%q is no region name", c.Region), "us-east-1 will do for Ceph RGW")
+	}
+	l.need("backend.access_key", c.AccessKey, orVariable("backend.access_key"))
+	l.need("backend.secret_key", c.SecretKey.Reveal(), orSecretFile("backend.secret_key"))
+	if l.need("backend.system_bucket", c.SystemBucket, "name the bucket for keys and layouts") && !s3api.ValidBucketName(c.SystemBucket) {
+		l.report("backend.system_bucket", fmt.Sprintf("%q is no bucket name", c.SystemBucket), "use 3 to 63 lower-case letters, digits and dashes")
+	}
+	if c.CAFile != "" {
+		l.checkCAFile("backend.ca_file", c.CAFile)
+	}
+	if c.MaxPutSize < minPutSize {
+		l.report("backend.max_put_size", fmt.Sprintf("%v is less than a part of an upload takes", c.MaxPutSize), "use at least 8MiB; Ceph RGW's own default is 5GiB")
+	}
+	seen := map[string]bool{}
+	for i, u := range c.Users {
+		key := fmt.Sprintf("backend.users[%d]", i)
+		if l.need(key+".name", u.Name, "name the user") && (strings.ContainsFunc(u.Name, isControl) || seen[u.Name]) {
+			l.report(key+".name", fmt.Sprintf("%q is given twice or holds control characters", u.Name), "")
+		}
+		seen[u.Name] = true
+		l.need(key+".access_key", u.AccessKey, "set it")
+		l.need(key+".secret_key", u.SecretKey.Reveal(), "set it, or "+key+".secret_key_file")
+	}
+}
+
+// minPutSize leaves room for the smallest part that S3 allows, sealed.
+const minPutSize = 8 << 20
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
+// isOrigin says whether a URL is a scheme and a host and nothing else.
+func isOrigin(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil &&
+		(u.Path == "" || u.Path == "/") && u.RawQuery == "" && u.Fragment == ""
+}
+
+func (l *loader) checkCAFile(key, path string) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		l.report(key, err.Error(), "")
+		return
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		l.report(key, path+" holds no certificate", "it must be in PEM form")
+	}
+}
+
+func (l *loader) checkMetadata(c *Config) {
+	if l.need("metadata.url", c.Metadata.URL.Reveal(), orSecretFile("metadata.url")) {
+		if _, _, err := splitStoreURL(c.Metadata.URL); err != nil {
+			l.report("metadata.url", err.Error(), "write postgres://user:password@host/database or sqlite:///path/to/file")
+		}
+	}
+	if redis := c.Cache.Redis.Reveal(); redis != "" {
+		u, err := url.Parse(redis)
+		if err != nil || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
+			l.report("cache.redis", "is no URL of a Redis server", "write redis://host:6379/0, or rediss:// for TLS")
+		}
+	}
+}
+
+var (
+	unsealedWords  = []string{"refuse", "pass"}
+	etagWords      = []string{"md5", "opaque"}
+	anonymousWords = []string{"read", "list", "write", "delete"}
+)
+
+func (l *loader) checkBuckets(c *Config) {
+	for i, b := range c.Buckets {
+		key := fmt.Sprintf("buckets[%d]", i)
+		if err := access.ValidateBucketPattern(b.Name); err != nil {
+			l.report(key+".name", err.Error(), "")
+		}
+		for j, earlier := range c.Buckets[:i] {
+			if earlier.Name == b.Name || earlier.Name == "*" {
+				l.report(key+".name", fmt.Sprintf("%q is never reached: buckets[%d] matches it first", b.Name, j), "put it before that one")
+				break
+			}
+		}
+		l.oneOf(key+".unsealed", b.Unsealed, unsealedWords)
+		l.oneOf(key+".etag", b.ETag, etagWords)
+		for _, word := range b.Anonymous {
+			l.oneOf(key+".anonymous", word, anonymousWords)
+		}
+		if len(b.AnonymousPrefixes) > 0 && len(b.Anonymous) == 0 {
+			l.report(key+".anonymous_prefixes", "is set without anonymous", "say what is allowed there, as anonymous: read")
+		}
+		if len(b.Anonymous) > 0 {
+			g := access.Grant{Bucket: "*", Prefixes: b.AnonymousPrefixes, Actions: parseActions(b.Anonymous)}
+			if err := g.Validate(); err != nil {
+				l.report(key+".anonymous_prefixes", err.Error(), "")
+			}
+		}
+	}
+}
+
+func (l *loader) oneOf(key, word string, words []string) {
+	if !slices.Contains(words, word) {
+		l.report(key, fmt.Sprintf("%q is not known here", word), "use "+strings.Join(words, " or "))
+	}
+}
+
+func (l *loader) checkCredentials(c *Config) {
+	users := map[string]bool{}
+	for _, u := range c.Backend.Users {
+		users[u.Name] = true
+	}
+	seen := map[string]bool{}
+	for i, cred := range c.Credentials {
+		key := fmt.Sprintf("credentials[%d]", i)
+		if err := access.ValidateAccessKeyID(cred.AccessKey); err != nil {
+			l.report(key+".access_key", err.Error(), "")
+		} else if seen[cred.AccessKey] {
+			l.report(key+".access_key", fmt.Sprintf("%q is given twice", cred.AccessKey), "keep one")
+		}
+		seen[cred.AccessKey] = true
+		if l.need(key+".secret_key", cred.SecretKey.Reveal(), "set it, or "+key+".secret_key_file") {
+			if err := access.ValidateSecret(cred.SecretKey); err != nil {
+				l.report(key+".secret_key", err.Error(), "")
+			}
+		}
+		if cred.User != "" && !users[cred.User] {
+			l.report(key+".user", fmt.Sprintf("%q is none of backend.users", cred.User), "add it there or leave user out")
+		}
+		for j, g := range cred.Grants {
+			l.checkGrant(fmt.Sprintf("%s.grants[%d]", key, j), g)
+		}
+		if len(cred.Grants) > access.MaxGrants {
+			l.report(key+".grants", fmt.Sprintf("are more than %d", access.MaxGrants), "use patterns")
+		}
+	}
+}
+
+func (l *loader) checkGrant(key string, g GrantConfig) {
+	for _, word := range g.Actions {
+		if _, err := access.ParseAction(word); err != nil {
+			l.report(key+".actions", err.Error(), "")
+			return
+		}
+	}
+	if err := g.grant().Validate(); err != nil {
+		l.report(key, err.Error(), "")
+	}
+}
+
+func (l *loader) checkLimits(c *LimitsConfig) {
+	for key, n := range map[string]int{"requests": c.Requests, "heal_parallel": c.HealParallel} {
+		if n < 1 {
+			l.report("limits."+key, fmt.Sprintf("%d is less than 1", n), "")
+		}
+	}
+	for key, d := range map[string]time.Duration{
+		"lock_wait": c.LockWait, "drain": c.Drain, "startup": c.Startup, "header_timeout": c.HeaderTimeout,
+		"idle_timeout": c.IdleTimeout, "credential_ttl": c.CredentialTTL, "credential_grace": c.CredentialGrace,
+	} {
+		if d <= 0 {
+			l.report("limits."+key, fmt.Sprintf("%v is not above zero", d), "write it as 30s")
+		}
+	}
+	if c.DrainDelay < 0 {
+		l.report("limits.drain_delay", fmt.Sprintf("%v is below zero", c.DrainDelay), "")
+	}
+	if c.HeaderBytes < 16<<10 || c.HeaderBytes > 1<<20 {
+		l.report("limits.header_bytes", fmt.Sprintf("%v is not between 16KiB and 1MiB", c.HeaderBytes), "")
+	}
+}

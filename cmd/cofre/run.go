@@ -1,0 +1,284 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"cofre/access"
+	"cofre/backend"
+	"cofre/keys"
+	"cofre/metadata"
+	"cofre/proxy"
+	"cofre/s3api"
+	"cofre/sigv4"
+)
+
+// outside is what differs between production and `cofre dev`.
+type outside struct {
+	log io.Writer
+	// dial reaches the backend; nil for TCP.
+	dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// ready is called once S3 is served.
+	ready func(s3, admin net.Addr) error
+}
+
+// run serves until ctx ends, then drains. It is the only place where the parts are put together.
+func run(ctx context.Context, cfg Config, out outside) error {
+	logger, err := newLogger(cfg.Log.Level, out.log)
+	if err != nil {
+		return err
+	}
+	harden(logger)
+	registry := newRegistry()
+
+	// Both ports are taken first: one that is in use is told at once.
+	s3Listener, err := listen("listen", cfg.Listen)
+	if err != nil {
+		return err
+	}
+	defer s3Listener.Close()
+	adminListener, err := listen("admin_listen", cfg.AdminListen)
+	if err != nil {
+		return err
+	}
+	ad := &admin{}
+	adminServer := newAdminServer(ad.handler(registry, cfg.AdminPprof))
+	defer adminServer.Close()
+	failed := make(chan error, 2)
+	go func() { failed <- fmt.Errorf("serve admin: %w", adminServer.Serve(adminListener)) }()
+
+	site, err := openSite(ctx, cfg, out, logger, registry)
+	if err != nil {
+		return err
+	}
+	defer site.close(logger)
+	s3Server, err := newS3Server(cfg, site.handler, logger)
+	if err != nil {
+		return err
+	}
+	card, healthy := site.identity.Card(), site.store.Healthy
+	ad.site.Store(&card)
+	ad.healthy.Store(&healthy)
+	go func() { failed <- fmt.Errorf("serve S3: %w", serveS3(s3Server, s3Listener)) }()
+	ad.enter(serving)
+	logger.Info("serving", zap.String("version", buildVersion()), zap.Stringer("listen", s3Listener.Addr()),
+		zap.Stringer("admin_listen", adminListener.Addr()), zap.Stringer("site", card.ID))
+	if out.ready != nil {
+		if err := out.ready(s3Listener.Addr(), adminListener.Addr()); err != nil {
+			return err
+		}
+	}
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		ad.enter(draining)
+		return drain(s3Server, cfg.Limits, logger)
+	}
+}
+
+// listen takes a port, and says plainly when somebody else has it.
+func listen(key, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s: %s is in use by another program: stop that one or choose another port", key, address)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return l, nil
+}
+
+// newS3Server makes the server that clients meet. There is no limit on the time of a body, which may take hours: who sends
+// or takes nothing at all is the handler's to judge. HTTP/2 is off: S3 clients do not ask for it, and a body there is
+// copied once more.
+func newS3Server(cfg Config, h http.Handler, logger *zap.Logger) (*http.Server, error) {
+	tlsConfig, err := newTLSConfig(cfg.TLS, logger)
+	if err != nil {
+		return nil, err
+	}
+	var http1 http.Protocols
+	http1.SetHTTP1(true)
+	return &http.Server{
+		Handler:           h,
+		TLSConfig:         tlsConfig,
+		Protocols:         &http1,
+		ReadHeaderTimeout: cfg.Limits.HeaderTimeout,
+		IdleTimeout:       cfg.Limits.IdleTimeout,
+		MaxHeaderBytes:    int(cfg.Limits.HeaderBytes),
+		ErrorLog:          log.New(connectionLog{logger}, "", 0),
+	}, nil
+}
+
+func serveS3(s *http.Server, l net.Listener) error {
+	if s.TLSConfig != nil {
+		return s.ServeTLS(l, "", "")
+	}
+	return s.Serve(l)
+}
+
+// drain ends the service without cutting anyone off: /readyz says no already; after the delay no more connections are
+// taken, and what is in flight may go on until the drain time is over.
+func drain(s *http.Server, limits LimitsConfig, logger *zap.Logger) error {
+	logger.Info("draining", zap.Duration("at_most", limits.DrainDelay+limits.Drain))
+	s.SetKeepAlivesEnabled(false) // answers given from now on ask the client to connect anew, elsewhere
+	time.Sleep(limits.DrainDelay)
+	ctx, cancel := context.WithTimeout(context.Background(), limits.Drain)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		logger.Warn("requests were cut off at the end of the drain time", zap.Error(err))
+		return s.Close()
+	}
+	logger.Info("drained")
+	return nil
+}
+
+// site is what serves a site's requests, and what has to be closed after them.
+type site struct {
+	identity *keys.Identity
+	store    metadata.Store
+	backend  *backend.Client
+	handler  *proxy.Handler
+	stop     context.CancelFunc // ends background work
+}
+
+func openSite(ctx context.Context, cfg Config, out outside, logger *zap.Logger, registry prometheus.Registerer) (_ *site, err error) {
+	s := &site{}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	defer func() {
+		if err != nil {
+			s.close(logger)
+		}
+	}()
+	if s.identity, err = readIdentity(cfg.Site.Identity, cfg.Site.Passphrase); err != nil {
+		return nil, err
+	}
+	debug.FreeOSMemory() // scrypt took a quarter of a GiB, once
+	if s.backend, err = openBackend(cfg, out, registry); err != nil {
+		return nil, err
+	}
+	direct, err := waitForStore(ctx, cfg, logger)
+	if err != nil {
+		return nil, err
+	}
+	if s.store, err = withCache(direct, cfg); err != nil {
+		return nil, errors.Join(err, direct.Close())
+	}
+	observeStore(registry, s.store.Healthy)
+	trust, err := bringTrust(ctx, cfg, s.identity, s.store, logger)
+	if err != nil {
+		return nil, err
+	}
+	go trust.follow(background, logger)
+	system := proxy.NewSystem(s.backend, cfg.Backend.SystemBucket)
+	go ensureSystemBucket(background, system, logger)
+	if s.handler, err = newHandler(cfg, s, trust, system, logger, registry); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func openBackend(cfg Config, out outside, registry prometheus.Registerer) (*backend.Client, error) {
+	client, err := backend.New(backend.Config{
+		Endpoint: cfg.Backend.Endpoint, Region: cfg.Backend.Region, Users: cfg.backendUsers(), CAFile: cfg.Backend.CAFile,
+		DialContext: out.dial, Observe: observeBackend(registry),
+	})
+	if err != nil {
+		return nil, usagef("backend: %w", err)
+	}
+	return client, nil
+}
+
+// bringTrust reads the trust list, adds the recovery identities of the configuration, and brings it to where it is missing.
+func bringTrust(ctx context.Context, cfg Config, id *keys.Identity, store keys.Store, logger *zap.Logger) (*trustKeeper, error) {
+	trust, err := openTrust(ctx, id, trustPath(cfg.Site.Identity), store)
+	if err != nil {
+		return nil, err
+	}
+	if err := trust.toStore(ctx); err != nil {
+		return nil, fmt.Errorf("store trust list: %w", err)
+	}
+	for _, path := range cfg.Site.Recovery {
+		card, err := readCard(path)
+		if err != nil {
+			return nil, err
+		}
+		err = trust.change(ctx, func(l *keys.TrustList) error { return l.Trust(card, "*", keys.Recovery, time.Now()) })
+		if err != nil {
+			return nil, fmt.Errorf("trust recovery identity %s: %w", path, err)
+		}
+	}
+	if err := trust.toFile(); err != nil {
+		logger.Warn("trust list was not written beside the identity; the store has it", zap.Error(err))
+	}
+	return trust, nil
+}
+
+func newHandler(cfg Config, s *site, trust *trustKeeper, system *proxy.System, logger *zap.Logger, registry prometheus.Registerer) (*proxy.Handler, error) {
+	credentials, err := access.NewCredentials(access.Config{
+		Static: cfg.staticCredentials(), Anonymous: cfg.anonymousIdentity(),
+		Store: credentialStore{s.store}, Sealer: access.NewSealer(s.identity),
+		TTL: cfg.Limits.CredentialTTL, Grace: cfg.Limits.CredentialGrace,
+	})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	clients := clientCredentials{credentials}
+	hosts := s3api.Hosts{Domains: cfg.Domains}
+	return proxy.New(proxy.Config{
+		Hosts:    hosts,
+		Verifier: sigv4.New(sigv4.Config{Secrets: clients, Bucket: hosts.Bucket}),
+		Access:   clients,
+		Backend:  s.backend,
+		Store:    s.store,
+		Ring:     keys.NewRing(keys.RingConfig{Identity: s.identity, Trust: trust.Current, Store: s.store, System: system}),
+		Site:     s.identity.ID(), Region: cfg.Region, SystemBucket: cfg.Backend.SystemBucket,
+		Bucket: cfg.bucketPolicy,
+		Limits: proxy.Limits{
+			Requests: cfg.Limits.Requests, MaxPutSize: int64(cfg.Backend.MaxPutSize),
+			LockWait: cfg.Limits.LockWait, HealParallel: cfg.Limits.HealParallel,
+		},
+		Log: logger, Registerer: registry,
+	}), nil
+}
+
+// ensureSystemBucket makes the system bucket, again and again while the backend does not answer: serving need not wait.
+func ensureSystemBucket(ctx context.Context, system *proxy.System, logger *zap.Logger) {
+	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
+		err := system.Ensure(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		logger.Warn("system bucket is not there and could not be made: no bucket gets keys until it is", zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// close gives everything back. Requests have ended.
+func (s *site) close(logger *zap.Logger) {
+	s.stop()
+	if s.store != nil {
+		if err := s.store.Close(); err != nil {
+			logger.Warn("metadata store was not closed cleanly", zap.Error(err))
+		}
+	}
+	if s.backend != nil {
+		s.backend.Close()
+	}
+}

@@ -1,0 +1,67 @@
+# Sourced by up: Debian packages. Nothing is installed where everything is there already, so that a second run is quick.
+
+# want THING: may THING be missing? No if COFRE_TEST_REQUIRE names it.
+required() { case ",${COFRE_TEST_REQUIRE:-}," in *",$1,"*) return 0 ;; *) return 1 ;; esac; }
+
+# pg_bin prints the directory of the newest PostgreSQL server on this machine (Debian keeps initdb off PATH).
+pg_bin() {
+  local dir
+  for dir in $(printf '%s\n' /usr/lib/postgresql/*/bin | sort -t/ -k5 -rn); do
+    [ -x "$dir/initdb" ] && { printf '%s\n' "$dir"; return; }
+  done
+  dir=$(command -v initdb) && dirname "$dir"
+}
+
+# debian_boto3: Debian's own interpreter with Debian's own boto3, beside whatever python3 on PATH has.
+debian_boto3() { [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import boto3' 2>/dev/null; }
+
+has() {
+  case $1 in
+    postgres) pg_bin >/dev/null ;;
+    redis) command -v redis-server ;;
+    rgw) command -v ceph-mon && command -v ceph-osd && command -v ceph && command -v monmaptool &&
+      command -v radosgw && command -v radosgw-admin && command -v curl ;;
+    boto3) debian_boto3 || python3 -c 'import boto3' ;;
+    *) command -v "$1" ;;
+  esac >/dev/null 2>&1
+}
+
+packages_of() {
+  case $1 in
+    postgres) echo postgresql ;;
+    redis) echo redis-server ;;
+    rgw) echo ceph-mon ceph-osd ceph-common radosgw curl ;;
+    aws) echo awscli ;;
+    boto3) echo python3-boto3 ;;
+    *) echo "$1" ;;
+  esac
+}
+
+# install THING..: puts what is missing of THINGs on this machine if it is Debian and we are root; else does nothing.
+install() {
+  local thing packages=()
+  for thing; do
+    # Debian's boto3 is wanted even where another python3 on PATH has one: both are tested.
+    if ! has "$thing" || { [ "$thing" = boto3 ] && ! debian_boto3; }; then
+      # shellcheck disable=SC2207 # a list of plain words
+      packages+=($(packages_of "$thing"))
+    fi
+  done
+  [ ${#packages[@]} -gt 0 ] || return 0
+  if [ ! -e /etc/debian_version ] || ! command -v apt-get >/dev/null; then
+    say "not Debian: cannot install ${packages[*]}"
+    return 0
+  fi
+  if [ "$(id -u)" != 0 ]; then
+    say "not root: cannot install ${packages[*]}"
+    return 0
+  fi
+  say "installing ${packages[*]}"
+  # Another apt-get may be at work; wait for it. What these packages start or create by themselves (a PostgreSQL cluster,
+  # a Redis on its usual port) is left alone: the environment never uses it.
+  local apt=(apt-get -q -y -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3)
+  {
+    "${apt[@]}" update &&
+      DEBIAN_FRONTEND=noninteractive "${apt[@]}" install --no-install-recommends "${packages[@]}"
+  } </dev/null >>"$DIR/log/apt.out" 2>&1 || say "apt-get did not succeed; see $DIR/log/apt.out: $(tail -n 1 "$DIR/log/apt.out")"
+}

@@ -1,0 +1,78 @@
+package e2e_test
+
+import (
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// fetch makes a plain request, as a browser or curl would, without any credentials but those in the URL.
+func fetch(t *testing.T, method, url string, body io.Reader, length int64) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.ContentLength = length
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(answer)
+}
+
+// wantURLBoundTo fails unless the URL gives the body, and gives nothing once it is changed.
+func wantURLBoundTo(t *testing.T, url, key string, p payload) {
+	t.Helper()
+	status, body := fetch(t, http.MethodGet, url, nil, 0)
+	if status != http.StatusOK {
+		t.Fatalf("GET %s: status %d: %s", url, status, body)
+	}
+	p.wantReader(t, url, strings.NewReader(body))
+	for what, widened := range map[string]string{
+		"another key":       strings.Replace(url, "/"+key, "/other", 1),
+		"a response header": url + "&response-content-type=text%2Fhtml",
+	} {
+		if status, body := fetch(t, http.MethodGet, widened, nil, 0); status != http.StatusForbidden || !strings.Contains(body, "<Code>SignatureDoesNotMatch</Code>") {
+			t.Errorf("%s: status %d: %s", what, status, body)
+		}
+	}
+	if status, body := fetch(t, http.MethodDelete, url, nil, 0); status != http.StatusForbidden {
+		t.Errorf("DELETE with the URL of a GET: status %d: %s", status, body)
+	}
+}
+
+func TestAWSPresignedURLServesPlainHTTP(t *testing.T) {
+	tool(t, "aws")
+	r := newSite(t, "").start(t, "cofre")
+	bucket, p := r.bucket(t, "presign"), newPayload(200_000)
+	r.aws(t, "s3", "cp", p.file(t, filepath.Join(t.TempDir(), "up")), "s3://"+bucket+"/shown")
+	r.aws(t, "s3", "cp", p.file(t, filepath.Join(t.TempDir(), "up")), "s3://"+bucket+"/other")
+	url := strings.TrimSpace(r.aws(t, "s3", "presign", "s3://"+bucket+"/shown", "--expires-in", "600"))
+	t.Logf("signed with SigV4: %v", strings.Contains(url, "X-Amz-Signature"))
+	wantURLBoundTo(t, url, "shown", p)
+}
+
+func TestBoto3PresignedURLsReadAndWrite(t *testing.T) {
+	interpreters := pythons(t)
+	r := newSite(t, "").start(t, "cofre")
+	for _, python := range interpreters {
+		bucket, p := r.bucket(t, "presign"), newPayload(300_000)
+		urls := strings.Fields(run(t, r.awsEnv(), nil, python, "-W", "ignore", script(t, "presign.py"), r.endpoint, bucket, "shown"))
+		if len(urls) != 2 || !strings.Contains(urls[0], "X-Amz-Signature") {
+			t.Fatalf("%s: URLs %v", python, urls)
+		}
+		if status, body := fetch(t, http.MethodPut, urls[1], p.reader(), p.size); status != http.StatusOK {
+			t.Fatalf("PUT %s: status %d: %s", urls[1], status, body)
+		}
+		wantURLBoundTo(t, urls[0], "shown", p)
+		r.wantSealed(t, bucket, "shown", p.size, p.needles(0)...)
+	}
+}

@@ -1,0 +1,130 @@
+// Package agefile keeps a site identity in a file sealed with a passphrase: an age file with one scrypt recipient
+// (C2SP age.md), so that the age program can open it where cofre is not at hand. The site's trust list lies beside it.
+package agefile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"filippo.io/age"
+
+	"cofre/keys"
+)
+
+var (
+	// ErrWrongPassphrase says that the passphrase does not open the file. It says no more on purpose.
+	ErrWrongPassphrase = errors.New("wrong passphrase")
+	// ErrExists says that there is a file already. An identity is never overwritten: it may be the only one that opens
+	// what was sealed.
+	ErrExists = errors.New("identity file exists already")
+)
+
+const (
+	// DefaultWorkFactor is the base-2 logarithm of scrypt's N: about a second and 256 MiB.
+	DefaultWorkFactor = 18
+	// maxWorkFactor bounds what a file can ask of a reader: some 15 seconds and 4 GiB.
+	maxWorkFactor = 22
+	// maxFile bounds what is read of a file, in bytes. An identity takes less than one KiB.
+	maxFile = 64 << 10
+)
+
+// Config is how identity files are written.
+type Config struct {
+	WorkFactor int // base-2 logarithm of scrypt's N, 1 to 22; 0 is DefaultWorkFactor
+}
+
+// Write writes an identity with the default work factor: see Config.Write.
+func Write(path, passphrase string, id *keys.Identity) error {
+	return Config{}.Write(path, passphrase, id)
+}
+
+// Write seals the identity with the passphrase and writes it as a new file of mode 0600. Either the whole file is there,
+// and survives a power failure, or none is. A file that is there already is left as it is: ErrExists.
+func (c Config) Write(path, passphrase string, id *keys.Identity) error {
+	if _, err := os.Lstat(path); err == nil { // told early, before the work; createNew decides
+		return fmt.Errorf("write identity file: %w", ErrExists)
+	}
+	sealed, err := c.seal(passphrase, id)
+	if err != nil {
+		return fmt.Errorf("write identity file: %w", err)
+	}
+	if err := createNew(path, sealed); err != nil {
+		return fmt.Errorf("write identity file: %w", err)
+	}
+	return nil
+}
+
+func (c Config) seal(passphrase string, id *keys.Identity) ([]byte, error) {
+	if c.WorkFactor == 0 {
+		c.WorkFactor = DefaultWorkFactor
+	}
+	if c.WorkFactor < 1 || c.WorkFactor > maxWorkFactor {
+		return nil, fmt.Errorf("work factor %d is not in 1 to %d", c.WorkFactor, maxWorkFactor)
+	}
+	recipient, err := age.NewScryptRecipient(passphrase) // refuses an empty passphrase
+	if err != nil {
+		return nil, err
+	}
+	recipient.SetWorkFactor(c.WorkFactor)
+	secret, err := id.MarshalSecret()
+	if err != nil {
+		return nil, err
+	}
+	defer clear(secret)
+	var sealed bytes.Buffer
+	w, err := age.Encrypt(&sealed, recipient)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(secret); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return sealed.Bytes(), nil
+}
+
+// Read opens an identity file. A passphrase that does not open it is ErrWrongPassphrase and nothing more; a file that is no
+// identity file, or was damaged, is another error.
+func Read(path, passphrase string) (*keys.Identity, error) {
+	id, err := read(path, passphrase)
+	if errors.Is(err, ErrWrongPassphrase) {
+		return nil, ErrWrongPassphrase
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read identity file: %w", err)
+	}
+	return id, nil
+}
+
+func read(path, passphrase string) (*keys.Identity, error) {
+	sealed, err := readFile(path, maxFile)
+	if err != nil {
+		return nil, err
+	}
+	if passphrase == "" {
+		return nil, ErrWrongPassphrase
+	}
+	opener, err := age.NewScryptIdentity(passphrase)
+	if err != nil {
+		return nil, err
+	}
+	opener.SetMaxWorkFactor(maxWorkFactor)
+	r, err := age.Decrypt(bytes.NewReader(sealed), opener)
+	if errors.Is(err, age.ErrIncorrectIdentity) {
+		return nil, ErrWrongPassphrase
+	}
+	if err != nil {
+		return nil, err
+	}
+	secret, err := io.ReadAll(r) // no longer than the file
+	defer clear(secret)
+	if err != nil {
+		return nil, err
+	}
+	return keys.ParseIdentity(secret)
+}

@@ -1,0 +1,535 @@
+package keys_test
+
+import (
+	"crypto/hpke"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"cofre/keys"
+	"cofre/keys/keystest"
+)
+
+// cast is a site "reader" that trusts "writer" and "other" for bucket "b", "depositor" to deposit there, "recovery" for
+// recovery, and no more trusts "left".
+type cast struct {
+	reader, writer, other, depositor, recovery, left, stranger *keys.Identity
+
+	trust string // the reader's list
+}
+
+// scene is the documents of an honest KEK of the writer, granted to the reader. Each refusal changes one thing about it.
+// Documents are built by hand here, from docs/FORMAT.md rather than from the package.
+type scene struct {
+	*cast
+	kek    keys.KEK
+	system map[string]string
+}
+
+const sceneBucket = "b"
+
+func newCast(t testing.TB) *cast {
+	t.Helper()
+	c := &cast{}
+	for name, site := range map[string]**keys.Identity{
+		"reader": &c.reader, "writer": &c.writer, "other": &c.other, "depositor": &c.depositor,
+		"recovery": &c.recovery, "left": &c.left, "stranger": &c.stranger,
+	} {
+		id, err := keys.GenerateIdentity(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		*site = id
+	}
+	list := keys.NewTrustList(c.reader, keystest.Epoch)
+	for _, line := range []struct {
+		site *keys.Identity
+		role keys.Role
+	}{
+		{c.writer, keys.Member}, {c.other, keys.Member}, {c.depositor, keys.Deposit}, {c.recovery, keys.Recovery},
+		{c.left, keys.Member},
+	} {
+		if err := list.Trust(line.site.Card(), sceneBucket, line.role, keystest.Epoch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := list.Distrust(c.left.ID(), sceneBucket, keystest.Epoch.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := list.Sign(c.reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.trust = string(doc)
+	return c
+}
+
+func (c *cast) newScene() *scene {
+	s := &scene{cast: c, kek: keys.NewKEK(sceneBucket, c.writer.ID())}
+	s.system = map[string]string{
+		s.recordName(): s.record(s.writer, nil),
+		s.grantName():  s.grant(s.writer, nil),
+	}
+	return s
+}
+
+// readerFile is the site that meets all that the other files hold.
+func (c *cast) readerFile(t testing.TB) readerFile {
+	t.Helper()
+	secret, err := c.reader.MarshalSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readerFile{Identity: string(secret), Trust: c.trust}
+}
+
+func (s *scene) recordName() string {
+	return fmt.Sprintf("buckets/%s/keks/%s/record.json", sceneBucket, s.kek.ID())
+}
+
+func (s *scene) grantName() string {
+	return fmt.Sprintf("buckets/%s/keks/%s/grants/%s.json", sceneBucket, s.kek.ID(), s.reader.ID())
+}
+
+func (s *scene) endorsementName(site *keys.Identity) string {
+	return fmt.Sprintf("buckets/%s/keks/%s/endorsements/%s.json", sceneBucket, s.kek.ID(), site.ID())
+}
+
+// fields is a JSON document before it is signed; change makes it a wrong one.
+type fields map[string]any
+
+func (s *scene) recordPayload(change func(fields)) string {
+	commit := s.kek.Commit()
+	f := fields{
+		"version": 1, "id": s.kek.ID().String(), "bucket": s.kek.Bucket(), "creator": s.kek.Creator().String(),
+		"created": "2026-11-01T12:00:00Z", "commit": base64.StdEncoding.EncodeToString(commit[:]),
+	}
+	return f.json(change)
+}
+
+func (s *scene) record(signer *keys.Identity, change func(fields)) string {
+	return sign(signer, "application/vnd.cofre.kek.v1+json", s.recordPayload(change))
+}
+
+func (s *scene) grantPayload(granter *keys.Identity, change func(fields)) string {
+	sealed := s.seal(s.reader.Card(), s.kek.ID(), s.kek.Bucket(), s.kek.Bytes())
+	f := fields{
+		"version": 1, "kek": s.kek.ID().String(), "bucket": s.kek.Bucket(), "recipient": s.reader.ID().String(),
+		"granter": granter.ID().String(), "created": "2026-11-01T12:00:00Z",
+		"sealed": base64.StdEncoding.EncodeToString(sealed),
+	}
+	return f.json(change)
+}
+
+func (s *scene) grant(granter *keys.Identity, change func(fields)) string {
+	return sign(granter, "application/vnd.cofre.grant.v1+json", s.grantPayload(granter, change))
+}
+
+// sealedAs makes the grant carry another key, sealed as it should be.
+func (s *scene) sealedAs(raw []byte) func(fields) {
+	return func(f fields) {
+		f["sealed"] = base64.StdEncoding.EncodeToString(s.seal(s.reader.Card(), s.kek.ID(), s.kek.Bucket(), raw))
+	}
+}
+
+func (s *scene) seal(to keys.Card, id keys.KEKID, bucket string, raw []byte) []byte {
+	info := append([]byte("cofre v1 grant"), id[:]...)
+	info = binary.BigEndian.AppendUint32(info, uint32(len(bucket)))
+	info = append(info, bucket...)
+	creator := s.kek.Creator()
+	info = append(append(info, creator[:]...), to.ID[:]...)
+	kem := hpke.MLKEM768X25519()
+	key, err := kem.NewPublicKey(to.HPKE[:])
+	if err != nil {
+		panic(err)
+	}
+	sealed, err := hpke.Seal(key, hpke.HKDFSHA256(), hpke.AES256GCM(), info, raw)
+	if err != nil {
+		panic(err)
+	}
+	return sealed
+}
+
+func sign(signer *keys.Identity, payloadType, payload string) string {
+	return string(signer.Sign(payloadType, []byte(payload)).Bytes())
+}
+
+func (f fields) json(change func(fields)) string {
+	if change != nil {
+		change(f)
+	}
+	doc, err := json.Marshal(f)
+	if err != nil {
+		panic(err)
+	}
+	return string(doc)
+}
+
+func set(name string, value any) func(fields) { return func(f fields) { f[name] = value } }
+
+func unset(name string) func(fields) { return func(f fields) { delete(f, name) } }
+
+// The four ways in which JSON can mean two things, and some more, done to a well-formed object of which name is a member.
+func jsonFaults(name string) map[string]func(doc string) string {
+	quoted := `"` + name + `"`
+	return map[string]func(string) string{
+		"duplicate-name": func(doc string) string {
+			member := memberOf(doc, name)
+			return strings.TrimSuffix(doc, "}") + "," + member + "}"
+		},
+		"unknown-name":  func(doc string) string { return strings.TrimSuffix(doc, "}") + `,"extra":1}` },
+		"miscased-name": func(doc string) string { return strings.Replace(doc, quoted, strings.ToUpper(quoted), 1) },
+		"missing-name":  func(doc string) string { return strings.Replace(doc, memberOf(doc, name)+",", "", 1) },
+		"null":          func(doc string) string { return strings.Replace(doc, memberOf(doc, name), quoted+":null", 1) },
+		"trailing-data": func(doc string) string { return doc + "{}" },
+		"escaped-duplicate-name": func(doc string) string {
+			escaped := fmt.Sprintf(`"\u%04x%s"`, name[0], name[1:])
+			return strings.TrimSuffix(doc, "}") + "," + strings.Replace(memberOf(doc, name), quoted, escaped, 1) + "}"
+		},
+		"invalid-utf8": func(doc string) string { return strings.Replace(doc, quoted, "\"\xff"+name+`"`, 1) },
+	}
+}
+
+// memberOf cuts the member of that name, a string or a number, out of an object.
+func memberOf(doc, name string) string {
+	from := strings.Index(doc, `"`+name+`":`)
+	if from < 0 {
+		panic("no " + name)
+	}
+	rest := doc[from:]
+	to := strings.IndexAny(rest, ",}")
+	return rest[:to]
+}
+
+// flip changes one bit of the signature.
+func flip(doc string) string {
+	var d struct {
+		Payload, PayloadType string
+		Signatures           []struct{ KeyID, Sig string }
+	}
+	if err := json.Unmarshal([]byte(doc), &d); err != nil {
+		panic(err)
+	}
+	sig, err := base64.StdEncoding.DecodeString(d.Signatures[0].Sig)
+	if err != nil {
+		panic(err)
+	}
+	sig[0] ^= 1
+	return strings.Replace(doc, d.Signatures[0].Sig, base64.StdEncoding.EncodeToString(sig), 1)
+}
+
+// refusals is every class with its file.
+func (c *cast) refusals(t testing.TB) map[string]refusal {
+	all := make(map[string]refusal)
+	for _, some := range []map[string]refusal{
+		c.recordRefusals(), c.grantRefusals(), c.endorsementRefusals(), c.trustRefusals(t), c.plainRefusals(t),
+	} {
+		for class := range some {
+			if _, twice := all[class]; twice {
+				t.Fatalf("class %s is there twice", class)
+			}
+		}
+		maps.Copy(all, some)
+	}
+	return all
+}
+
+// opens is the file of a reader that meets the scene.
+func (s *scene) opens(about, want string) refusal {
+	return refusal{About: about, Want: want, Bucket: sceneBucket, KEK: s.kek.ID().String(), System: s.system}
+}
+
+func (c *cast) recordRefusals() map[string]refusal {
+	all := make(map[string]refusal)
+	add := func(class, about, want string, change func(s *scene)) {
+		s := c.newScene()
+		change(s)
+		all["record-"+class] = s.opens(about, want)
+	}
+	// with puts a record of another signer or content in place of the honest one.
+	with := func(signer func(s *scene) *keys.Identity, fault func(fields)) func(*scene) {
+		return func(s *scene) { s.system[s.recordName()] = s.record(signer(s), fault) }
+	}
+	writer := func(s *scene) *keys.Identity { return s.writer }
+
+	add("accepted", "an honest record and grant", "", func(*scene) {})
+	add("bad-signature", "one bit of the record's signature flipped", "ErrSignature", func(s *scene) {
+		s.system[s.recordName()] = flip(s.system[s.recordName()])
+	})
+	add("bad-signature-is-untrusted", "the same, as a caller sees it", "ErrUntrusted", func(s *scene) {
+		s.system[s.recordName()] = flip(s.system[s.recordName()])
+	})
+	add("signed-by-another-member", "a trusted member signed it as the writer's", "ErrSignature",
+		with(func(s *scene) *keys.Identity { return s.other }, nil))
+	for class, site := range map[string]func(s *scene) *keys.Identity{
+		"of-a-stranger":           func(s *scene) *keys.Identity { return s.stranger },
+		"of-a-recovery-identity":  func(s *scene) *keys.Identity { return s.recovery },
+		"of-a-site-that-has-left": func(s *scene) *keys.Identity { return s.left },
+	} {
+		add(class, "made and signed by a site that may not write there", "ErrUntrusted", func(s *scene) {
+			s.kek = keys.NewKEK(sceneBucket, site(s).ID())
+			s.system = map[string]string{s.recordName(): s.record(site(s), nil), s.grantName(): s.grant(s.writer, nil)}
+		})
+	}
+	add("of-another-bucket", "an honest record of bucket c under the name of bucket b", "ErrUntrusted",
+		with(writer, set("bucket", "c")))
+	add("of-another-kek", "an honest record of another KEK under this one's name", "ErrUntrusted",
+		with(writer, set("id", strings.Repeat("ab", 16))))
+	add("missing", "no record (yet)", "ErrKEKUnavailable", func(s *scene) { delete(s.system, s.recordName()) })
+	add("wrong-type", "a record signed as a grant", "ErrMalformed", func(s *scene) {
+		s.system[s.recordName()] = sign(s.writer, "application/vnd.cofre.grant.v1+json", s.recordPayload(nil))
+	})
+	add("unknown-version", "version 2", "ErrMalformed", with(writer, set("version", 2)))
+	add("upper-case-id", "an id in upper case", "ErrMalformed", with(writer, set("id", strings.Repeat("AB", 16))))
+	add("commit-of-31-bytes", "a commitment cut short", "ErrMalformed",
+		with(writer, set("commit", base64.StdEncoding.EncodeToString(make([]byte, 31)))))
+	add("bad-time", "a time that is none", "ErrMalformed", with(writer, set("created", "2026-11-01 12:00:00")))
+	for class, fault := range jsonFaults("id") {
+		add(class, "signed by the writer with ambiguous JSON", "ErrMalformed", func(s *scene) {
+			s.system[s.recordName()] = sign(s.writer, "application/vnd.cofre.kek.v1+json", fault(s.recordPayload(nil)))
+		})
+	}
+	add("replaced", "the operator exchanged the record of a known KEK for another one signed by the writer",
+		"ErrKEKConflict", func(*scene) {})
+	s := c.newScene()
+	v := s.opens(all["record-replaced"].About, "ErrKEKConflict")
+	v.Stored = []storedRow{{Record: s.system[s.recordName()], Grant: s.system[s.grantName()]}}
+	v.System[s.recordName()] = s.record(s.writer, set("created", "2026-11-02T12:00:00Z"))
+	all["record-replaced"] = v
+	return all
+}
+
+func (c *cast) grantRefusals() map[string]refusal {
+	all := make(map[string]refusal)
+	add := func(class, about, want string, change func(s *scene)) {
+		s := c.newScene()
+		change(s)
+		all[class] = s.opens(about, want)
+	}
+	grant := func(class, about, want string, granter func(s *scene) *keys.Identity, fault func(s *scene) func(fields)) {
+		add(class, about, want, func(s *scene) { s.system[s.grantName()] = s.grant(granter(s), fault(s)) })
+	}
+	writer := func(s *scene) *keys.Identity { return s.writer }
+	as := func(fault func(fields)) func(*scene) func(fields) { return func(*scene) func(fields) { return fault } }
+
+	grant("grant-accepted-by-another-member", "another member granted the KEK", "",
+		func(s *scene) *keys.Identity { return s.other }, as(nil))
+	add("grant-bad-signature", "one bit of the grant's signature flipped", "ErrSignature", func(s *scene) {
+		s.system[s.grantName()] = flip(s.system[s.grantName()])
+	})
+	for class, site := range map[string]func(s *scene) *keys.Identity{
+		"grant-by-a-stranger":                          func(s *scene) *keys.Identity { return s.stranger },
+		"grant-by-a-recovery-identity":                 func(s *scene) *keys.Identity { return s.recovery },
+		"grant-by-a-site-that-has-left":                func(s *scene) *keys.Identity { return s.left },
+		"grant-by-a-deposit-site-of-another-sites-kek": func(s *scene) *keys.Identity { return s.depositor },
+	} {
+		grant(class, "granted by a site that may not grant it", "ErrUntrusted", site, as(nil))
+	}
+	add("grant-accepted-by-the-deposit-site", "a deposit site granted the KEK that it made", "", func(s *scene) {
+		s.kek = keys.NewKEK(sceneBucket, s.depositor.ID())
+		s.system = map[string]string{
+			s.recordName(): s.record(s.depositor, nil), s.grantName(): s.grant(s.depositor, nil),
+		}
+	})
+	grant("grant-in-another-name", "a stranger signed as the writer", "ErrSignature",
+		func(s *scene) *keys.Identity { return s.stranger },
+		func(s *scene) func(fields) { return set("granter", s.writer.ID().String()) })
+	grant("grant-of-another-bucket", "a grant for bucket c", "ErrUntrusted", writer, as(set("bucket", "c")))
+	grant("grant-of-another-kek", "a grant of another KEK", "ErrUntrusted", writer,
+		as(set("kek", strings.Repeat("ab", 16))))
+	grant("grant-to-another-site", "a grant to another site under the reader's name", "ErrGrant", writer,
+		func(s *scene) func(fields) { return set("recipient", s.other.ID().String()) })
+	grant("grant-sealed-to-another-site", "sealed to another site's key", "ErrGrant", writer,
+		func(s *scene) func(fields) {
+			sealed := s.seal(s.other.Card(), s.kek.ID(), sceneBucket, s.kek.Bytes())
+			return set("sealed", base64.StdEncoding.EncodeToString(sealed))
+		})
+	grant("grant-sealed-for-another-bucket", "sealed for the same KEK in bucket c", "ErrGrant", writer,
+		func(s *scene) func(fields) {
+			sealed := s.seal(s.reader.Card(), s.kek.ID(), "c", s.kek.Bytes())
+			return set("sealed", base64.StdEncoding.EncodeToString(sealed))
+		})
+	grant("grant-sealed-altered", "one bit of the ciphertext flipped before it was signed", "ErrGrant", writer,
+		func(s *scene) func(fields) {
+			sealed := s.seal(s.reader.Card(), s.kek.ID(), sceneBucket, s.kek.Bytes())
+			sealed[len(sealed)-1] ^= 1
+			return set("sealed", base64.StdEncoding.EncodeToString(sealed))
+		})
+	grant("grant-sealed-too-short", "one byte less", "ErrMalformed", writer,
+		as(set("sealed", base64.StdEncoding.EncodeToString(make([]byte, 1167)))))
+	grant("grant-sealed-too-long", "one byte more", "ErrMalformed", writer,
+		as(set("sealed", base64.StdEncoding.EncodeToString(make([]byte, 1169)))))
+	add("grant-missing", "the record is there and no grant is the reader's", "ErrNotRecipient",
+		func(s *scene) { delete(s.system, s.grantName()) })
+	for class, fault := range jsonFaults("kek") {
+		add("grant-"+class, "signed by the writer with ambiguous JSON", "ErrMalformed", func(s *scene) {
+			s.system[s.grantName()] = sign(s.writer, "application/vnd.cofre.grant.v1+json", fault(s.grantPayload(s.writer, nil)))
+		})
+	}
+	grant("kek-does-not-give-its-commit", "an honest grant of another key", "ErrCommit", writer,
+		func(s *scene) func(fields) { return s.sealedAs([]byte(strings.Repeat("k", 32))) })
+	grant("kek-of-zeros", "a grant of 32 zeros", "ErrZeroKey", writer,
+		func(s *scene) func(fields) { return s.sealedAs(make([]byte, 32)) })
+	return all
+}
+
+func (c *cast) endorsementRefusals() map[string]refusal {
+	all := make(map[string]refusal)
+	// The creator is a stranger in each, so the endorsement alone can bear the record out; the grant is a member's.
+	add := func(class, about, want string, change func(s *scene)) {
+		s := c.newScene()
+		s.kek = keys.NewKEK(sceneBucket, s.stranger.ID())
+		s.system = map[string]string{s.recordName(): s.record(s.stranger, nil), s.grantName(): s.grant(s.writer, nil)}
+		change(s)
+		all["endorsement-"+class] = s.opens(about, want)
+	}
+	add("accepted", "a member endorsed a stranger's record", "", func(s *scene) {
+		s.system[s.endorsementName(s.other)] = s.record(s.other, nil)
+	})
+	add("accepted-beside-a-bad-one", "one member's endorsement is broken, another's is not", "", func(s *scene) {
+		s.system[s.endorsementName(s.writer)] = flip(s.record(s.writer, nil))
+		s.system[s.endorsementName(s.other)] = s.record(s.other, nil)
+	})
+	add("bad-signature", "one bit of its signature flipped", "ErrSignature", func(s *scene) {
+		s.system[s.endorsementName(s.other)] = flip(s.record(s.other, nil))
+	})
+	add("of-another-record", "a member endorsed another record", "ErrSignature", func(s *scene) {
+		s.system[s.endorsementName(s.other)] = s.record(s.other, set("created", "2026-11-02T12:00:00Z"))
+	})
+	add("in-another-name", "a stranger's under a member's name", "ErrSignature", func(s *scene) {
+		s.system[s.endorsementName(s.other)] = s.record(s.stranger, nil)
+	})
+	for class, site := range map[string]func(s *scene) *keys.Identity{
+		"by-a-stranger":           func(s *scene) *keys.Identity { return s.stranger },
+		"by-a-recovery-identity":  func(s *scene) *keys.Identity { return s.recovery },
+		"by-a-deposit-site":       func(s *scene) *keys.Identity { return s.depositor },
+		"by-a-site-that-has-left": func(s *scene) *keys.Identity { return s.left },
+	} {
+		add(class, "endorsed by a site that may not endorse", "ErrUntrusted", func(s *scene) {
+			s.system[s.endorsementName(site(s))] = s.record(site(s), nil)
+		})
+	}
+	for class, fault := range jsonFaults("id") {
+		add(class, "endorsed with ambiguous JSON", "ErrMalformed", func(s *scene) {
+			s.system[s.endorsementName(s.other)] = sign(s.other, "application/vnd.cofre.kek.v1+json", fault(s.recordPayload(nil)))
+		})
+	}
+	return all
+}
+
+func (c *cast) trustRefusals(t testing.TB) map[string]refusal {
+	all := make(map[string]refusal)
+	s := c.newScene()
+	add := func(class, about, want, doc string, known uint64) {
+		all["trust-list-"+class] = refusal{About: about, Want: want, Parse: "trust", Doc: doc, Known: known}
+	}
+	const kind = "application/vnd.cofre.trust.v1+json"
+	d, err := keys.ParseTrustList([]byte(s.trust), s.reader.Card(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wire struct{ Payload []byte }
+	if err := json.Unmarshal([]byte(s.trust), &wire); err != nil {
+		t.Fatal(err)
+	}
+	payload := string(wire.Payload)
+	change := func(old, with string) string {
+		if !strings.Contains(payload, old) {
+			t.Fatalf("the trust list has no %s", old)
+		}
+		return sign(s.reader, kind, strings.Replace(payload, old, with, 1))
+	}
+
+	add("accepted", "the list of the number that is known", "", s.trust, d.Number())
+	add("lower-number", "an older list than is known", "ErrTrustListOld", s.trust, d.Number()+1)
+	add("wrong-signer", "signed by a trusted member", "ErrSignature", sign(s.writer, kind, payload), 0)
+	add("bad-signature", "one bit of its signature flipped", "ErrSignature", flip(s.trust), 0)
+	add("of-another-site", "the site signed a list of another site", "ErrUntrusted",
+		change(`"site":"`+s.reader.ID().String(), `"site":"`+s.writer.ID().String()), 0)
+	add("number-zero", "number 0", "ErrMalformed", change(fmt.Sprintf(`"number":%d`, d.Number()), `"number":0`), 0)
+	add("unknown-role", "a role that is none", "ErrMalformed", change(`"role":"deposit"`, `"role":"owner"`), 0)
+	add("unknown-version", "version 2", "ErrMalformed", change(`"version":1,"site"`, `"version":2,"site"`), 0)
+	add("card-of-other-keys", "a card whose id is not that of its keys", "ErrMalformed",
+		change(`"id":"`+s.writer.ID().String(), `"id":"`+s.other.ID().String()), 0)
+	add("prefixes-for-a-member", "prefixes where they mean nothing", "ErrMalformed",
+		change(`"role":"member"`, `"role":"member","prefixes":["x"]`), 0)
+	add("empty-prefix", "a prefix that allows everything", "ErrMalformed",
+		change(`"role":"deposit"`, `"role":"deposit","prefixes":[""]`), 0)
+	add("wrong-type", "signed as a KEK record", "ErrMalformed",
+		sign(s.reader, "application/vnd.cofre.kek.v1+json", payload), 0)
+	for class, fault := range jsonFaults("number") {
+		add(class, "signed with ambiguous JSON", "ErrMalformed", sign(s.reader, kind, fault(payload)), 0)
+	}
+	add("duplicate-name-inside", "a name twice inside an entry", "ErrMalformed",
+		change(`"role":"deposit"`, `"role":"deposit","role":"member"`), 0)
+	add("miscased-name-inside", "a differently cased name inside an entry", "ErrMalformed",
+		change(`"role":"deposit"`, `"Role":"deposit"`), 0)
+	return all
+}
+
+// plainRefusals is cards, identities and the signed envelope itself.
+func (c *cast) plainRefusals(t testing.TB) map[string]refusal {
+	all := make(map[string]refusal)
+	s := c.newScene()
+	secret, err := s.reader.MarshalSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(kind, class, about, want, doc string) {
+		all[kind+"-"+class] = refusal{About: about, Want: want, Parse: kind, Doc: doc}
+	}
+	card, err := json.Marshal(s.writer.Card())
+	if err != nil {
+		t.Fatal(err)
+	}
+	envelope := s.system[s.recordName()]
+	add("card", "accepted", "an honest card", "", string(card))
+	add("identity", "accepted", "an honest identity", "", string(secret))
+	add("dsse", "accepted", "an honest envelope", "", envelope)
+	for class, fault := range jsonFaults("version") {
+		add("card", class, "ambiguous JSON", "ErrMalformed", fault(string(card)))
+		add("identity", class, "ambiguous JSON", "ErrMalformed", fault(string(secret)))
+	}
+	for class, fault := range jsonFaults("payload") {
+		add("dsse", class, "ambiguous JSON", "ErrMalformed", fault(envelope))
+	}
+
+	zeros := base64.StdEncoding.EncodeToString(make([]byte, 32))
+	halfZero := s.writer.Card().HPKE
+	clear(halfZero[len(halfZero)-32:])
+	replace := func(doc []byte, name, with string) string {
+		return strings.Replace(string(doc), memberOf(string(doc), name), `"`+name+`":"`+with+`"`, 1)
+	}
+	add("card", "zero-signing-key", "an Ed25519 key of zeros", "ErrZeroKey", replace(card, "ed25519", zeros))
+	add("card", "zero-hpke-key", "an HPKE key of zeros", "ErrZeroKey",
+		replace(card, "hpke", base64.StdEncoding.EncodeToString(make([]byte, 1216))))
+	add("card", "zero-x25519-half", "an HPKE key whose X25519 half is zeros", "ErrZeroKey",
+		replace(card, "hpke", base64.StdEncoding.EncodeToString(halfZero[:])))
+	add("card", "id-of-other-keys", "the id of another site", "ErrMalformed", replace(card, "id", s.other.ID().String()))
+	add("card", "unprintable-name", "a name that would move the cursor", "ErrMalformed", replace(card, "name", `a\u001b[2J`))
+	add("card", "empty-name", "no name", "ErrMalformed", replace(card, "name", ""))
+	add("identity", "zero-hpke-seed", "an HPKE seed of zeros", "ErrZeroKey", replace(secret, "hpke", zeros))
+	add("identity", "zero-signing-seed", "an Ed25519 seed of zeros", "ErrZeroKey", replace(secret, "ed25519", zeros))
+	add("identity", "short-seed", "a seed of 31 bytes", "ErrKeyLength",
+		replace(secret, "hpke", base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 31)))))
+
+	sig := memberOf(envelope, "sig")
+	first := strings.Index(envelope, `{"keyid"`)
+	signature := envelope[first : strings.Index(envelope, "}]")+1]
+	add("dsse", "two-signatures", "two signatures", "ErrMalformed",
+		strings.Replace(envelope, signature, signature+","+signature, 1))
+	add("dsse", "no-signature", "none", "ErrMalformed", strings.Replace(envelope, signature, "", 1))
+	add("dsse", "short-signature", "a signature of 3 bytes", "ErrMalformed", strings.Replace(envelope, sig, `"sig":"AAAA"`, 1))
+	add("dsse", "stray-bits", "base64 with stray bits at its end", "ErrMalformed",
+		strings.Replace(envelope, memberOf(envelope, "payload"), `"payload":"AB=="`, 1))
+	add("dsse", "line-break-in-base64", "base64 with a line break", "ErrMalformed",
+		strings.Replace(envelope, `"payload":"`, `"payload":"\n`, 1))
+	add("dsse", "url-base64", "base64 of the URL alphabet", "ErrMalformed",
+		strings.Replace(envelope, memberOf(envelope, "payload"), `"payload":"__-_"`, 1))
+	return all
+}

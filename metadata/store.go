@@ -1,0 +1,133 @@
+package metadata
+
+import (
+	"context"
+	"time"
+
+	"cofre/keys"
+)
+
+// Credential is one client credential kept in the store. Its secret is sealed by the caller; the store sees no plaintext.
+type Credential struct {
+	AccessKeyID  string
+	SealedSecret []byte
+	Description  string
+	BackendUser  string    // the mapped backend identity, empty for the site's own
+	Grants       []byte    // JSON, as package access defines it
+	Created      time.Time // set by the store
+	Disabled     bool
+}
+
+// Store keeps records, uploads, KEKs, credentials and the trust list.
+//
+// All methods are safe for concurrent use. Errors that mean "not reachable" match ErrUnavailable. Times are the store's,
+// in UTC, in steps of a microsecond or finer. Strings may hold any bytes. Slices that a Store gives belong to the
+// caller; an empty []byte field may come back as nil.
+type Store interface {
+	keys.Store
+
+	// Now is a lower bound of the store's clock, from memory: it makes no query. A request reads it as it begins. It never
+	// runs ahead of the store's clock, so a row whose Committed is before it was surely committed before the request began.
+	Now() time.Time
+
+	// Healthy says, from memory, whether the store answered lately. Writes are refused while it does not.
+	Healthy() bool
+
+	// Add writes the record and, where origin is Committed and the version is the null version, turns into tombstones
+	// the rows of that key and the null version which were committed before rec.Began: rows, tombstones and the parts of
+	// a multipart record become visible at once or not at all. A row that is already there stays as it is, live or
+	// tombstoned: that is no error, and what it replaced is still tombstoned. Committed and Tombstoned of rec are not read.
+	Add(ctx context.Context, rec Record, origin Origin) error
+
+	// Latest gives the live record of the key that was committed last, of that version or, where versionID is empty, of
+	// any. It is a plan for a backend request, no truth: the answer's envelope decides. ErrNotFound where there is none.
+	Latest(ctx context.Context, bucket, key, versionID string) (Record, error)
+
+	// ByEnvelope gives the row of exactly this envelope, tombstoned or not. Where several versions carry the same
+	// envelope (a restored copy), a live row wins, then the one committed last. ErrNotFound where there is none.
+	ByEnvelope(ctx context.Context, bucket, key string, env Envelope) (Record, error)
+
+	// Known says whether there is, or ever was, a record of that key and version: live rows and tombstones both count. An
+	// object without envelope is passed to clients (where a bucket's policy says so) only if there is none, so that the
+	// storage cannot swap a sealed object for one of its own making.
+	Known(ctx context.Context, bucket, key, versionID string) (bool, error)
+
+	// Page answers one listing page with one query: for each entry the live row with that key and backend ETag, the one
+	// committed last where there are several, aligned with entries; a missing row is nil. So that the answer comes from
+	// an index alone, only what a listing shows is filled: Bucket, Key, VersionID, BackendETag, Size, ETag, the
+	// checksum's Algorithm and Type (not its Value), and Committed. An entry that names a key and ETag again gets a
+	// Record of its own.
+	Page(ctx context.Context, bucket string, entries []Entry) ([]*Record, error)
+
+	// Tombstone turns rows into tombstones, in one statement. Rows that are not there are no error.
+	Tombstone(ctx context.Context, deletions ...Deletion) error
+
+	// Revive takes a tombstone away: an operator accepted an older object (a restore from backup). It holds for every
+	// version that carries the envelope. ErrNotFound where no row has it; a live row is no error.
+	Revive(ctx context.Context, bucket, key string, env Envelope) error
+
+	// DropBucket tombstones the rows of the bucket that were committed before began and forgets the uploads that were
+	// created before it. Called after DeleteBucket succeeded.
+	DropBucket(ctx context.Context, bucket string, began time.Time) error
+
+	// LockKey takes the lock of one object key across replicas: conditions are judged and writes committed under it.
+	// It waits until ctx ends, then returns ErrLockTimeout. Callers keep one waiter per key and process. A lock, once had,
+	// outlives ctx. No caller waits for a second key's lock while it holds one; LockKey under LockUpload is fine.
+	LockKey(ctx context.Context, bucket, key string) (Lock, error)
+
+	// LockUpload takes the lock under which one Complete or Abort runs at a time; waiting as LockKey does.
+	LockUpload(ctx context.Context, uploadID string) (Lock, error)
+
+	// CreateUpload writes a new open upload. The same one again is no error; another one under the same ID is ErrConflict.
+	CreateUpload(ctx context.Context, up Upload) error
+	// Upload gives one upload of that bucket and key in any state, or ErrNotFound.
+	Upload(ctx context.Context, bucket, key, uploadID string) (Upload, error)
+	// Uploads gives a page of the bucket's open and completing uploads in byte order of (key, id), behind the markers:
+	// with both, ids of keyMarker behind idMarker and all later keys; with keyMarker alone, keys behind it. An idMarker
+	// alone means nothing, as in S3.
+	Uploads(ctx context.Context, bucket, prefix, keyMarker, idMarker string, limit int) ([]Upload, error)
+	// AddPart adds one attempt of a part to an open upload; ErrNotFound where there is none, ErrConflict where it is not
+	// open. The same attempt again is no error.
+	AddPart(ctx context.Context, uploadID string, part UploadPart) error
+	// UploadParts gives, in order of number behind after, the newest attempt of each part; attempts says how many there
+	// were of each. An unknown upload has no parts.
+	UploadParts(ctx context.Context, uploadID string, after, limit int) (parts []UploadPart, attempts []int, err error)
+	// PartAttempts gives all attempts of one part, newest first.
+	PartAttempts(ctx context.Context, uploadID string, number int) ([]UploadPart, error)
+	// SetIntent moves an open upload to UploadCompleting with this intent, or back to UploadOpen with an empty one.
+	// ErrNotFound where there is no upload; ErrConflict where it is completed, or completing with another intent.
+	SetIntent(ctx context.Context, uploadID string, intent []byte) error
+	// FinishUpload adds the record (as Add does, with origin Committed) and marks the upload completed with this result,
+	// at once; its part rows are removed. ErrNotFound where rec's bucket and key have no such upload, ErrConflict where it
+	// has no intent: nothing is written then. A completed upload keeps its first result, without an error.
+	FinishUpload(ctx context.Context, uploadID string, result []byte, rec Record) error
+	// DeleteUpload removes an upload and its parts, whatever its state; no error where there is none.
+	DeleteUpload(ctx context.Context, uploadID string) error
+	// SweepUploads removes uploads completed before the given time, at most limit, and says how many.
+	SweepUploads(ctx context.Context, completedBefore time.Time, limit int) (int, error)
+
+	// AddCredential adds a credential. The same one again is no error; another one under the same id is ErrConflict.
+	AddCredential(ctx context.Context, c Credential) error
+	// Credential gives one credential, disabled or not, or ErrNotFound.
+	Credential(ctx context.Context, accessKeyID string) (Credential, error)
+	// Credentials gives all of them in byte order of the access key id.
+	Credentials(ctx context.Context) ([]Credential, error)
+	// DeleteCredential removes a credential; no error where there is none.
+	DeleteCredential(ctx context.Context, accessKeyID string) error
+
+	// Close gives back connections and files. Locks that are still held are lost.
+	Close() error
+}
+
+// Lock is held by one holder across all replicas until Unlock or the loss of its connection. Its reads run on the
+// holder's own connection, so that waiters can never starve them, and are never answered from a cache. A Lock is used by
+// one goroutine at a time.
+type Lock interface {
+	Latest(ctx context.Context, bucket, key, versionID string) (Record, error)
+	ByEnvelope(ctx context.Context, bucket, key string, env Envelope) (Record, error)
+	// Held says whether the lock is still held, asking the server where there is one: ErrLockLost where it is not. It is
+	// asked right before the act that the lock protects. Where a Lock's read failed, the lock may count as lost.
+	Held(ctx context.Context) error
+	// Unlock gives the lock back; a second call does nothing.
+	Unlock()
+}

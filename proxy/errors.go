@@ -1,0 +1,198 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"go.uber.org/zap"
+
+	"cofre/access"
+	"cofre/keys"
+	"cofre/metadata"
+	"cofre/s3api"
+	"cofre/seal"
+	"cofre/sigv4"
+)
+
+var (
+	// errIntegrity says that the storage returned something that no holder of the bucket's key wrote under this name.
+	errIntegrity = errors.New("proxy: integrity")
+	// errUnsealed says that an object carries no envelope.
+	errUnsealed = errors.New("proxy: object is not sealed")
+	// errChanged says that an object was replaced each time it was looked at.
+	errChanged = errors.New("proxy: object kept changing")
+	// errLayoutUnavailable says that the layout of a multipart object is not there (yet: replication lags).
+	errLayoutUnavailable = errors.New("proxy: layout not available")
+)
+
+// integrityError carries the kind of finding for the metric and the log. The client learns nothing but InternalError.
+type integrityError struct {
+	kind string
+	err  error
+}
+
+func (e *integrityError) Error() string {
+	if e.err == nil {
+		return "integrity: " + e.kind
+	}
+	return "integrity: " + e.kind + ": " + e.err.Error()
+}
+func (e *integrityError) Unwrap() error        { return e.err }
+func (e *integrityError) Is(target error) bool { return target == errIntegrity }
+
+// answerTo translates any error to what a client sees. What is not known here is a bare InternalError: its text goes to
+// the log only.
+func answerTo(err error) *s3api.Error {
+	var (
+		s3  *s3api.Error
+		sig *sigv4.Error
+	)
+	switch {
+	case errors.As(err, &sig):
+		return fromSignature(sig)
+	case errors.Is(err, errIntegrity), errors.Is(err, seal.ErrIntegrity):
+		return s3api.ErrInternalError
+	case errors.As(err, &s3):
+		return s3
+	case errors.Is(err, keys.ErrNotRecipient):
+		return s3api.ErrAccessDenied
+	case errors.Is(err, keys.ErrKEKUnavailable), errors.Is(err, errLayoutUnavailable), errors.Is(err, errChanged):
+		return s3api.ErrSlowDown
+	case errors.Is(err, errUnsealed):
+		return s3api.ErrAccessDenied.With("The object is not sealed, and this bucket does not serve unsealed objects.")
+	case errors.Is(err, metadata.ErrLockTimeout):
+		return s3api.ErrConditionalRequestConflict
+	case errors.Is(err, metadata.ErrUnavailable), errors.Is(err, access.ErrUnavailable):
+		return s3api.ErrServiceUnavailable
+	case errors.Is(err, ErrBackendUnavailable):
+		return s3api.ErrSlowDown
+	case errors.Is(err, context.DeadlineExceeded):
+		return s3api.ErrSlowDown
+	default:
+		return s3api.ErrInternalError
+	}
+}
+
+func fromSignature(sig *sigv4.Error) *s3api.Error {
+	e := s3api.ErrorByCode(sig.Code)
+	if e == nil {
+		return s3api.ErrAccessDenied
+	}
+	if sig.Message != "" {
+		e = e.With(sig.Message)
+	}
+	for _, f := range sig.Fields {
+		e = e.Field(f[0], f[1])
+	}
+	return e
+}
+
+// fail ends a request with an error: as an S3 error document while nothing was sent, else by breaking the connection, so
+// that no client takes a short body for a whole one.
+func (h *Handler) fail(rq *request, err error) {
+	e := answerTo(err)
+	rq.event.Code = e.Code
+	h.count(err)
+	if e.Status >= http.StatusInternalServerError || errors.Is(err, keys.ErrNotRecipient) {
+		rq.event.Detail = detail(err)
+	}
+	if rq.w.status != 0 || errors.Is(err, http.ErrAbortHandler) {
+		panic(http.ErrAbortHandler)
+	}
+	if errors.Is(err, context.Canceled) && rq.Context().Err() != nil {
+		// The client is gone; there is nobody to answer.
+		rq.event.Code = "ClientGone"
+		panic(http.ErrAbortHandler)
+	}
+	header := rq.w.Header()
+	if e.Status == http.StatusServiceUnavailable {
+		header.Set("Retry-After", "1")
+	}
+	if rq.ContentLength != 0 {
+		// What is left of the body must never be read as the next request (RFC 9112 section 9.3).
+		header.Set("Connection", "close")
+	}
+	s3api.WriteError(rq.w, e, rq.call.RawPath, rq.event.ID, rq.event.ID, rq.Method == http.MethodHead)
+}
+
+// count raises the counters that an operator watches.
+func (h *Handler) count(err error) {
+	var integrity *integrityError
+	switch {
+	case errors.As(err, &integrity):
+		h.metrics.integrity.WithLabelValues(integrity.kind).Inc()
+	case errors.Is(err, seal.ErrIntegrity):
+		h.metrics.integrity.WithLabelValues("ciphertext").Inc()
+	case errors.Is(err, keys.ErrUntrusted):
+		h.metrics.integrity.WithLabelValues("kek").Inc()
+	case errors.Is(err, keys.ErrKEKUnavailable), errors.Is(err, errLayoutUnavailable):
+		h.metrics.kekWaits.Inc()
+	}
+}
+
+// detail is the log's text of an error. An S3 error of the backend is named by its code: its message may quote keys.
+func detail(err error) string {
+	var s3 *s3api.Error
+	if errors.As(err, &s3) {
+		return s3.Code
+	}
+	return err.Error()
+}
+
+// guardedBackend keeps the backend's complaints about cofre's own requests from the client, who would take them for his:
+// a client told SignatureDoesNotMatch would look for the fault in his own secret.
+type guardedBackend struct {
+	Backend
+	log     *zap.Logger
+	metrics *metrics
+}
+
+// ownFaults are S3 codes that a backend gives for what cofre, not the client, got wrong.
+var ownFaults = map[string]bool{
+	"SignatureDoesNotMatch": true, "InvalidAccessKeyId": true, "RequestTimeTooSkewed": true, "InvalidToken": true,
+	"AuthorizationHeaderMalformed": true, "XAmzContentSHA256Mismatch": true, "MissingSecurityHeader": true,
+	"IncompleteBody": true, "MissingContentLength": true, "BadDigest": true, "InvalidDigest": true,
+	"RequestTimeout": true, "PermanentRedirect": true, "TemporaryRedirect": true, "ExpiredToken": true,
+}
+
+func (b guardedBackend) Do(ctx context.Context, as access.BackendUser, rq *BackendRequest) (*BackendResponse, error) {
+	resp, err := b.Backend.Do(ctx, as, rq)
+	if err == nil {
+		return resp, nil
+	}
+	var e *s3api.Error
+	if !errors.As(err, &e) {
+		return nil, err
+	}
+	if ownFaults[e.Code] {
+		b.metrics.backend.WithLabelValues(e.Code).Inc()
+		b.log.Warn("backend refused cofre's own request", zap.String("code", e.Code), zap.Int("status", e.Status))
+		return nil, s3api.ErrServiceUnavailable
+	}
+	// A backend's own trouble is told as S3 tells it, so that every client retries it.
+	if e.Status >= http.StatusInternalServerError && e.Status != http.StatusNotImplemented {
+		return nil, errors.Join(ErrBackendUnavailable, err)
+	}
+	return nil, err
+}
+
+// hasCode says whether an error is, or wraps, an S3 error with one of these codes.
+func hasCode(err error, codes ...string) bool {
+	var e *s3api.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	for _, c := range codes {
+		if e.Code == c {
+			return true
+		}
+	}
+	return false
+}
+
+// hasStatus says whether an error is, or wraps, an S3 error with this HTTP status.
+func hasStatus(err error, status int) bool {
+	var e *s3api.Error
+	return errors.As(err, &e) && e.Status == status
+}

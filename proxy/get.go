@@ -1,0 +1,311 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"cofre/metadata"
+	"cofre/s3api"
+)
+
+// selection is the part of an object that a GET or HEAD asks for.
+type selection struct {
+	off, n int64
+	// partial answers 206 with a Content-Range.
+	partial bool
+	// parts is the number of parts for x-amz-mp-parts-count; zero where the client did not ask for a part.
+	parts int
+	// whole says that every byte is read, so that the whole-object checksum may be given.
+	whole bool
+}
+
+// getObject serves GetObject and HeadObject.
+func (h *Handler) getObject(rq *request) error {
+	if err := checkOverrides(rq); err != nil {
+		return err
+	}
+	conds, cerr := s3api.ParseConditions(rq.call.Header)
+	if cerr != nil {
+		return cerr
+	}
+	head := rq.Method == http.MethodHead
+	// settled is set when a body is needed after all: the plan foresaw a 304, 412 or 416 that did not come true.
+	settled := false
+	for {
+		o, err := h.open(rq.Context(), rq.reading(), rq.target(), func(rec *metadata.Record) ask {
+			return planRead(rq, rec, conds, head, settled)
+		})
+		var plain *unsealedObject
+		if errors.As(err, &plain) {
+			return h.getUnsealed(rq, plain, conds)
+		}
+		if err != nil {
+			return err
+		}
+		again, err := h.answerObject(rq, o, conds)
+		o.response.Body.Close()
+		if !again {
+			return err
+		}
+		settled = true
+	}
+}
+
+// planRead chooses the backend request. What will end without a body (HEAD, and conditions or ranges that fail by the
+// record) asks for the headers only; the answer to the client still waits for the backend's word.
+func planRead(rq *request, rec *metadata.Record, conds s3api.Conditions, head, settled bool) ask {
+	if head {
+		return ask{head: true}
+	}
+	sel, err := selectRange(rq, rec)
+	if err != nil {
+		return ask{head: true}
+	}
+	if !settled && readStatus(conds, rec, rec.Committed) != 0 {
+		return ask{head: true}
+	}
+	if sel.whole || sel.n == 0 {
+		return ask{whole: true, n: rec.Size}
+	}
+	return ask{off: sel.off, n: sel.n}
+}
+
+// readStatus judges read conditions by the plaintext ETag. The stand-in ETag that a listing shows for an object it could
+// not heal counts as the object's own.
+func readStatus(conds s3api.Conditions, rec *metadata.Record, lastModified time.Time) int {
+	if conds.Empty() {
+		return 0
+	}
+	status := conds.Read(rec.ETag, lastModified)
+	if status == http.StatusPreconditionFailed && conds.Read(standInETag(rec.BackendETag), lastModified) == 0 {
+		return 0
+	}
+	return status
+}
+
+// selectRange understands Range and partNumber against the object's plaintext size.
+func selectRange(rq *request, rec *metadata.Record) (selection, error) {
+	all := selection{n: rec.Size, whole: true}
+	if q := rq.call.Query; q.Has("partNumber") {
+		if rq.call.Header.Get("Range") != "" {
+			return all, s3api.ErrInvalidRequest.With("Cannot specify both Range header and partNumber query parameter")
+		}
+		return selectPart(q.Get("partNumber"), rec)
+	}
+	r, ok, err := s3api.ParseRange(rq.call.Header.Get("Range"), rec.Size)
+	if err != nil {
+		return all, err
+	}
+	if !ok {
+		return all, nil
+	}
+	return selection{off: r.Off, n: r.Len, partial: true}, nil
+}
+
+// selectPart finds part n of the object, as it was uploaded; an object of one PUT has one part.
+func selectPart(number string, rec *metadata.Record) (selection, error) {
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 1 || n > maxPartNumber {
+		return selection{}, s3api.ErrInvalidArgument.With("Part number must be an integer between 1 and 10000, inclusive")
+	}
+	if len(rec.Parts) == 0 {
+		if n > 1 {
+			return selection{}, s3api.ErrInvalidPartNumber
+		}
+		return selection{n: rec.Size, partial: rec.Size > 0, whole: true}, nil
+	}
+	if n > len(rec.Parts) {
+		return selection{}, s3api.ErrInvalidPartNumber
+	}
+	sel := selection{partial: true, parts: len(rec.Parts)}
+	for _, p := range rec.Parts[:n-1] {
+		sel.off += p.Size
+	}
+	sel.n = rec.Parts[n-1].Size
+	if sel.n == 0 {
+		sel.partial = false
+	}
+	return sel, nil
+}
+
+// answerObject judges conditions by what the backend confirmed, and answers. again asks for another round with a body.
+func (h *Handler) answerObject(rq *request, o *object, conds s3api.Conditions) (again bool, err error) {
+	attrs, err := o.attributes()
+	if err != nil {
+		return false, err
+	}
+	header := rq.w.Header()
+	setObjectHeaders(header, o.response.Header, attrs)
+	header.Set("ETag", quote(o.record.ETag))
+
+	switch readStatus(conds, o.record, lastModifiedOf(o.response.Header)) {
+	case http.StatusNotModified:
+		notModified(rq.w)
+		return false, nil
+	case http.StatusPreconditionFailed:
+		clearObjectHeaders(header)
+		return false, s3api.ErrPreconditionFailed
+	}
+	sel, err := selectRange(rq, o.record)
+	if err != nil {
+		clearObjectHeaders(header)
+		return false, err
+	}
+	if rq.Method != http.MethodHead && o.ask.head {
+		clearObjectHeaders(header)
+		return true, nil
+	}
+	if err := setOverrides(rq, header); err != nil {
+		return false, err
+	}
+	if sel.whole && rq.call.Header.Get("x-amz-checksum-mode") == "ENABLED" {
+		setChecksum(header, o.record)
+	}
+	if sel.parts > 0 {
+		header.Set("x-amz-mp-parts-count", strconv.Itoa(sel.parts))
+	}
+	status := http.StatusOK
+	if sel.partial {
+		status = http.StatusPartialContent
+		header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", sel.off, sel.off+sel.n-1, o.record.Size))
+	}
+	header.Set("Content-Length", strconv.FormatInt(sel.n, 10))
+	if rq.Method == http.MethodHead {
+		rq.w.WriteHeader(status)
+		return false, nil
+	}
+	return false, h.sendBody(rq, o, status)
+}
+
+// sendBody decrypts the backend's answer to the client. The status line goes out with the first verified bytes, so that
+// a fault found before them is still told as an S3 error.
+func (h *Handler) sendBody(rq *request, o *object, status int) error {
+	out := &lateWriter{w: rq.w, status: status}
+	dec := h.decrypter(rq.Context(), o)
+	defer dec.Close()
+	if _, err := dec.WriteTo(out); err != nil {
+		if out.failed != nil {
+			// The client went away; the backend and the object are not to blame.
+			return http.ErrAbortHandler
+		}
+		clearObjectHeaders(rq.w.Header())
+		return err
+	}
+	out.start()
+	return nil
+}
+
+// lateWriter sends the status line with the first byte.
+type lateWriter struct {
+	w       *responseWriter
+	status  int
+	started bool
+	failed  error
+}
+
+func (l *lateWriter) start() {
+	if !l.started {
+		l.started = true
+		l.w.WriteHeader(l.status)
+	}
+}
+
+func (l *lateWriter) Write(p []byte) (int, error) {
+	l.start()
+	n, err := l.w.Write(p)
+	if err != nil {
+		l.failed = err
+	}
+	return n, err
+}
+
+// reading is the request's way to read objects.
+func (rq *request) reading() reading { return reading{as: rq.as()} }
+
+// notModified answers 304 with the validators only (RFC 9110 section 15.4.5).
+func notModified(w *responseWriter) {
+	header := w.Header()
+	for name := range header {
+		switch name {
+		case "Etag", "Last-Modified", "Cache-Control", "Expires", "X-Amz-Version-Id", "X-Amz-Request-Id", "X-Amz-Id-2", "Server", "Date":
+		default:
+			header.Del(name)
+		}
+	}
+	w.WriteHeader(http.StatusNotModified)
+}
+
+// getUnsealed serves an object without envelope where the bucket's policy passes it.
+func (h *Handler) getUnsealed(rq *request, plain *unsealedObject, conds s3api.Conditions) error {
+	if !h.cfg.Bucket(rq.call.Bucket).PassUnsealed {
+		return errUnsealed
+	}
+	if err := h.mayPass(rq.Context(), rq.target(), versionOf(plain.header)); err != nil {
+		return err
+	}
+	etag := unquote(plain.header.Get("ETag"))
+	rec := &metadata.Record{ETag: etag, Size: plain.size}
+	header := rq.w.Header()
+	setObjectHeaders(header, plain.header, clearAttributes(plain.header))
+	header.Set("ETag", quote(etag))
+	switch conds.Read(etag, lastModifiedOf(plain.header)) {
+	case http.StatusNotModified:
+		notModified(rq.w)
+		return nil
+	case http.StatusPreconditionFailed:
+		clearObjectHeaders(header)
+		return s3api.ErrPreconditionFailed
+	}
+	sel, err := selectRange(rq, rec)
+	if err != nil {
+		clearObjectHeaders(header)
+		return err
+	}
+	if err := setOverrides(rq, header); err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if sel.partial {
+		status = http.StatusPartialContent
+		header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", sel.off, sel.off+sel.n-1, rec.Size))
+	}
+	header.Set("Content-Length", strconv.FormatInt(sel.n, 10))
+	if rq.Method == http.MethodHead || sel.n == 0 {
+		rq.w.WriteHeader(status)
+		return nil
+	}
+	return h.sendUnsealed(rq, etag, sel, status)
+}
+
+// sendUnsealed copies the bytes of an unsealed object, after a look at how they begin: a sealed part that lost its
+// envelope must never go out as ciphertext.
+func (h *Handler) sendUnsealed(rq *request, etag string, sel selection, status int) error {
+	t := rq.target()
+	if err := h.refuseSealedBody(rq.Context(), rq.as(), t, etag); err != nil {
+		return err
+	}
+	resp, err := h.backend.Do(rq.Context(), rq.as(), &BackendRequest{
+		Method: http.MethodGet, Bucket: t.Bucket, Key: t.Key, Query: t.query(),
+		Header: http.Header{"Range": {byteRange(sel.off, sel.n)}, "If-Match": {quote(etag)}},
+	})
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, _, err := envelopeOf(resp.Header); !errors.Is(err, errUnsealed) {
+		return errChanged
+	}
+	out := &lateWriter{w: rq.w, status: status}
+	n, err := io.Copy(out, io.LimitReader(resp.Body, sel.n))
+	if err == nil && n != sel.n {
+		err = io.ErrUnexpectedEOF
+	}
+	if out.failed != nil {
+		return http.ErrAbortHandler
+	}
+	return err
+}

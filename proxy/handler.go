@@ -1,0 +1,259 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"cofre/access"
+	"cofre/keys"
+	"cofre/metadata"
+	"cofre/s3api"
+	"cofre/sigv4"
+)
+
+// Access says who a verified client is and what it may do. access.Credentials is the implementation.
+type Access interface {
+	// Identity gives the identity of a verified access key.
+	Identity(ctx context.Context, accessKeyID string) (access.Identity, error)
+	// Anonymous gives the identity of an unsigned request; its grants come from the configuration alone.
+	Anonymous() access.Identity
+}
+
+// Ring mints and opens bucket keys. keys.Ring is the implementation.
+type Ring interface {
+	Active(ctx context.Context, bucket string) (keys.KEK, error)
+	Open(ctx context.Context, bucket string, id keys.KEKID) (keys.KEK, keys.KEKState, error)
+	Close(ctx context.Context, bucket string) error
+	// CheckObject says whether an object of this key may be sealed under this KEK: a deposit site's KEK is good only where
+	// the trust list lets that site write.
+	CheckObject(kek keys.KEK, objectKey string) error
+}
+
+// ETagMode says what a bucket's client-visible ETags are made of.
+type ETagMode uint8
+
+const (
+	// ETagMD5 is S3's own: the MD5 of the plaintext. The zero value, and the default.
+	ETagMD5 ETagMode = iota
+	// ETagOpaque does without MD5 (docs/FORMAT.md section 3 rule 9).
+	ETagOpaque
+)
+
+// BucketPolicy is what this site's configuration says of a bucket.
+type BucketPolicy struct {
+	// PassUnsealed serves objects that have no envelope as they are, instead of refusing them. It gives up authenticity
+	// for the bucket: whoever runs the storage can then put objects there.
+	PassUnsealed bool
+	// ClearAttributes leaves content type and user metadata unsealed, for backends with small header limits.
+	ClearAttributes bool
+	ETag            ETagMode
+}
+
+// Limits bound what one process takes on. Zero values mean the defaults.
+type Limits struct {
+	// Requests in flight at most; more get 503 SlowDown. Default 1024.
+	Requests int
+	// MaxPutSize is the backend's limit on one stored object or part, in sealed bytes. Default 5 GiB (5,368,709,120).
+	MaxPutSize int64
+	// LockWait bounds the wait for a key lock. Default 10 s: RGW drops an upload stalled for a minute.
+	LockWait time.Duration
+	// HealParallel is how many objects of one listing page are looked up at a time. Default 64.
+	HealParallel int
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Requests == 0 {
+		l.Requests = 1024
+	}
+	if l.MaxPutSize == 0 {
+		l.MaxPutSize = 5 << 30
+	}
+	if l.LockWait == 0 {
+		l.LockWait = 10 * time.Second
+	}
+	if l.HealParallel == 0 {
+		l.HealParallel = 64
+	}
+	return l
+}
+
+// Config is what a Handler is made of. Everything but Limits and Bucket is required.
+type Config struct {
+	Hosts    s3api.Hosts
+	Verifier *sigv4.Verifier
+	Access   Access
+	Backend  Backend
+	Store    metadata.Store
+	Ring     Ring
+	Site     keys.SiteID
+	// Region is answered to clients; any region is accepted in a signature.
+	Region string
+	// SystemBucket is hidden from clients and refused to them.
+	SystemBucket string
+	// Bucket gives the policy of a bucket; nil means the zero policy for all.
+	Bucket     func(name string) BucketPolicy
+	Limits     Limits
+	Log        *zap.Logger
+	Registerer prometheus.Registerer
+	Clock      func() time.Time
+}
+
+// Handler is the S3 side of cofre. It is one handler without a mux: a mux would clean paths, and `a//b` is a key.
+type Handler struct {
+	cfg     Config
+	backend Backend
+	store   metadata.Store
+	ring    Ring
+	log     *zap.Logger
+	metrics *metrics
+
+	// Owned by their own locks.
+	records   *recordCache
+	buckets   *bucketCache
+	keyLocks  keyLocks
+	copyProbe copyProbe
+	unsealed  *unsealedCache
+
+	inFlight atomic.Int64
+}
+
+// New makes the handler.
+func New(cfg Config) *Handler {
+	cfg.Limits = cfg.Limits.withDefaults()
+	if cfg.Bucket == nil {
+		cfg.Bucket = func(string) BucketPolicy { return BucketPolicy{} }
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	m := newMetrics(cfg.Registerer)
+	return &Handler{
+		cfg:      cfg,
+		backend:  guardedBackend{Backend: cfg.Backend, log: cfg.Log, metrics: m},
+		store:    cfg.Store,
+		ring:     cfg.Ring,
+		log:      cfg.Log,
+		metrics:  m,
+		records:  newRecordCache(),
+		buckets:  newBucketCache(),
+		unsealed: newUnsealedCache(),
+	}
+}
+
+// request is one S3 call on its way through the handler.
+type request struct {
+	*http.Request
+	w     *responseWriter
+	call  s3api.Call
+	auth  *sigv4.Auth
+	who   access.Identity
+	event *event
+	// began is a lower bound of when the request began, by the store's clock: what tombstones are judged by.
+	began time.Time
+}
+
+// ServeHTTP answers one request and logs one line.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ev := &event{ID: newRequestID(), Method: r.Method, Remote: r.RemoteAddr, Start: h.cfg.Clock()}
+	rw := &responseWriter{ResponseWriter: w}
+	rq := &request{Request: r, w: rw, event: ev, began: h.store.Now()}
+
+	header := w.Header()
+	header.Set("Server", "cofre")
+	header.Set("x-amz-request-id", ev.ID)
+	header.Set("x-amz-id-2", ev.ID)
+
+	defer h.finish(rq)
+	if n := h.inFlight.Add(1); n > int64(h.cfg.Limits.Requests) {
+		h.fail(rq, s3api.ErrSlowDown)
+		return
+	}
+	if err := h.serve(rq); err != nil {
+		h.fail(rq, err)
+	}
+}
+
+// finish closes the books of a request, also of one that a panic ends: http.ErrAbortHandler is how a broken body is
+// told apart from a complete one.
+func (h *Handler) finish(rq *request) {
+	h.inFlight.Add(-1)
+	rq.event.Status, rq.event.BytesOut = rq.w.status, rq.w.written
+	rq.event.Duration = h.cfg.Clock().Sub(rq.event.Start)
+	p := recover()
+	if p != nil {
+		rq.event.Aborted = true
+		if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+			h.log.Error("panic", zap.String("request_id", rq.event.ID), zap.Any("panic", p), zap.Stack("stack"))
+		}
+	}
+	h.metrics.observe(rq.event)
+	rq.event.log(h.log)
+	if p != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// serve takes the steps of every call: understand, verify, authorise, act.
+func (h *Handler) serve(rq *request) error {
+	call, err := s3api.Parse(rq.Request, h.cfg.Hosts)
+	if err != nil {
+		return err
+	}
+	rq.call = call
+	rq.event.Operation, rq.event.Bucket = call.Op.String(), call.Bucket
+
+	rq.auth, err = h.cfg.Verifier.Verify(rq.Request)
+	if err != nil {
+		return err
+	}
+	if rq.auth.Anonymous() {
+		rq.who = h.cfg.Access.Anonymous()
+	} else if rq.who, err = h.cfg.Access.Identity(rq.Context(), rq.auth.AccessKeyID()); err != nil {
+		return err
+	}
+	rq.event.Identity = rq.who.AccessKeyID
+
+	if h.hidden(call.Bucket) {
+		return s3api.ErrAccessDenied
+	}
+	op, ok := operations[call.Op]
+	if !ok {
+		return s3api.ErrNotImplemented
+	}
+	if !op.allowed(rq.who, call) {
+		return s3api.ErrAccessDenied
+	}
+	if err := refuseForeignHeaders(rq.call.Header); err != nil {
+		return err
+	}
+	return op.serve(h, rq)
+}
+
+// hidden says whether a bucket is not a client's to see: the system bucket holds keys and layouts.
+func (h *Handler) hidden(bucket string) bool {
+	return bucket != "" && strings.EqualFold(bucket, h.cfg.SystemBucket)
+}
+
+// as is the backend identity that the request acts under.
+func (rq *request) as() access.BackendUser { return rq.who.User }
+
+// target is the object that the request names.
+func (rq *request) target() target {
+	return target{Bucket: rq.call.Bucket, Key: rq.call.Key, VersionID: rq.call.Query.Get("versionId")}
+}
+
+// newRequestID makes an id in the shape of S3's: 16 upper-case hexadecimal characters.
+func newRequestID() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return strings.ToUpper(hex.EncodeToString(b[:]))
+}

@@ -1,0 +1,240 @@
+package proxy
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"go.uber.org/zap"
+
+	"cofre/access"
+	"cofre/keys"
+	"cofre/metadata"
+	"cofre/seal"
+)
+
+// discover finds out from the backend which object stands under a name, and gives its record: the store's where it has
+// one of that envelope, else one made from the object itself. where names the caller for the metric.
+func (h *Handler) discover(ctx context.Context, rd reading, t target, where string) (*metadata.Record, error) {
+	return h.discoverWith(ctx, rd, t, where, h.store.ByEnvelope)
+}
+
+// discoverWith is discover with another way to look records up: holders of a lock read through its connection.
+func (h *Handler) discoverWith(ctx context.Context, rd reading, t target, where string, lookup lookup) (*metadata.Record, error) {
+	for range openAttempts {
+		found, err := h.probe(ctx, rd.as, t)
+		if err != nil {
+			return nil, err
+		}
+		rec, err := h.recordOf(ctx, rd, t, found, where, lookup)
+		if err != nil {
+			return nil, err
+		}
+		if rec.Tombstoned.IsZero() {
+			h.records.put(t, rec)
+			return rec, nil
+		}
+		// A tombstone may be an answer that was overtaken by a writer. Only an answer given after the tombstone was read counts.
+		again, err := h.probe(ctx, rd.as, t)
+		if err != nil {
+			return nil, err
+		}
+		if again.raw == found.raw {
+			return nil, &integrityError{"tombstoned", errors.New("the storage answers an object that was replaced or deleted")}
+		}
+	}
+	return nil, errChanged
+}
+
+// found is what the backend's metadata and last bytes say of an object.
+type found struct {
+	raw      metadata.Envelope
+	envelope seal.Envelope
+	header   http.Header
+	size     int64  // stored bytes
+	tail     []byte // the last 80 of them
+}
+
+// probe asks for the last 80 bytes: one answer with the metadata and, for a single-part object, the footer.
+func (h *Handler) probe(ctx context.Context, as access.BackendUser, t target) (*found, error) {
+	resp, err := h.backend.Do(ctx, as, &BackendRequest{
+		Method: http.MethodGet, Bucket: t.Bucket, Key: t.Key, Query: t.query(),
+		Header: http.Header{"Range": {"bytes=-" + strconv.Itoa(seal.FooterSize)}},
+	})
+	if hasStatus(err, http.StatusRequestedRangeNotSatisfiable) {
+		// An empty, so surely unsealed, object has no last byte.
+		resp, err = h.backend.Do(ctx, as, &BackendRequest{Method: http.MethodHead, Bucket: t.Bucket, Key: t.Key, Query: t.query()})
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	size, err := totalSize(resp)
+	if err != nil {
+		return nil, err
+	}
+	f := &found{header: resp.Header, size: size}
+	f.raw, f.envelope, err = envelopeOf(resp.Header)
+	if errors.Is(err, errUnsealed) {
+		return nil, &unsealedObject{header: resp.Header, size: size}
+	}
+	if err != nil {
+		return nil, err
+	}
+	f.tail, err = io.ReadAll(io.LimitReader(resp.Body, seal.FooterSize+1))
+	if err != nil {
+		return nil, errors.Join(ErrBackendUnavailable, err)
+	}
+	return f, nil
+}
+
+// recordOf gives the store's record of what was found, or heals: makes the record from the object and stores it.
+func (h *Handler) recordOf(ctx context.Context, rd reading, t target, f *found, where string, lookup lookup) (*metadata.Record, error) {
+	if h.store.Healthy() {
+		rec, err := lookup(ctx, t.Bucket, t.Key, f.raw)
+		if err == nil {
+			return &rec, nil
+		}
+		if !errors.Is(err, metadata.ErrNotFound) && !errors.Is(err, metadata.ErrUnavailable) {
+			return nil, err
+		}
+	}
+	rec, err := h.heal(ctx, rd, t, f)
+	if err != nil {
+		return nil, err
+	}
+	// A record of an object sealed with a customer key is learnt only by whoever has that key; it holds nothing secret.
+	if err := h.addRecord(ctx, rec, metadata.Healed); err == nil {
+		h.metrics.healed.WithLabelValues(where).Inc()
+	}
+	return rec, nil
+}
+
+// heal makes the record of an object from nothing but the object, its layout and its KEK.
+func (h *Handler) heal(ctx context.Context, rd reading, t target, f *found) (*metadata.Record, error) {
+	kek, state, err := h.ring.Open(ctx, t.Bucket, f.envelope.KEKID)
+	if err != nil {
+		return nil, err
+	}
+	if state == keys.Closed {
+		// Whoever left with this KEK could have made the object since (docs/FORMAT.md section 7 rule 4).
+		return nil, &integrityError{"closed_kek", errors.New("object under a closed KEK has no record")}
+	}
+	if err := h.ring.CheckObject(kek, t.Key); err != nil {
+		return nil, &integrityError{"deposit", err}
+	}
+	dek, err := unseal(f.envelope, kek, t.Key, rd.customerKey)
+	if err != nil {
+		return nil, err
+	}
+	rec := &metadata.Record{
+		Bucket: t.Bucket, Key: t.Key, VersionID: versionOf(f.header), Envelope: f.raw,
+		BackendETag: unquote(f.header.Get("ETag")), Began: h.store.Now(),
+	}
+	if f.envelope.Flags&seal.Multipart != 0 {
+		err = h.healMultipart(ctx, rec, f, dek)
+	} else {
+		err = healSingle(rec, f, dek)
+	}
+	return rec, err
+}
+
+// healSingle reads size, MD5 and checksum of a single-part object from its footer.
+func healSingle(rec *metadata.Record, f *found, dek keys.DEK) error {
+	size, err := seal.PlainSize(f.size)
+	if err != nil {
+		return &integrityError{"size", err}
+	}
+	part := seal.Part{Size: size, Salt: f.envelope.PartSalt}
+	footer, err := seal.OpenFooter(dek, f.envelope.ObjectID, part, f.tail)
+	if err != nil {
+		return &integrityError{"footer", err}
+	}
+	rec.Size = size
+	rec.ETag = etagOfPart(footer.MD5, dek, f.envelope.ObjectID, part)
+	rec.Checksum = fullChecksum(footer.Checksum, footer.Sum)
+	return nil
+}
+
+// healMultipart reads sizes, salts and MD5s of the parts from the layout.
+func (h *Handler) healMultipart(ctx context.Context, rec *metadata.Record, f *found, dek keys.DEK) error {
+	doc, err := h.system().Get(ctx, seal.LayoutName(rec.Bucket, f.envelope.KEKID, f.envelope.ObjectID))
+	if errors.Is(err, keys.ErrSystemNotFound) {
+		return errLayoutUnavailable
+	}
+	if err != nil {
+		return err
+	}
+	layout, err := seal.OpenLayout(dek, f.envelope.ObjectID, doc)
+	if err != nil {
+		return &integrityError{"layout", err}
+	}
+	rec.Parts = partsOfLayout(layout)
+	for _, p := range rec.Parts {
+		rec.Size += p.Size
+	}
+	g, err := geometryOf(rec)
+	if err != nil {
+		return &integrityError{"layout", err}
+	}
+	if g.StoredSize() != f.size {
+		return &integrityError{"size", errors.New("stored size is not the layout's")}
+	}
+	rec.ETag = etagOfParts(rec.Parts, dek, f.envelope.ObjectID)
+	if c := layout.Checksum; c != nil {
+		rec.Checksum = metadata.Checksum{Algorithm: c.Algorithm, Type: c.Type, Value: c.Value}
+	}
+	return nil
+}
+
+// addRecord is where every row comes into being, whether by commit, heal or sweep.
+func (h *Handler) addRecord(ctx context.Context, rec *metadata.Record, origin metadata.Origin) error {
+	if !h.store.Healthy() {
+		return metadata.ErrUnavailable
+	}
+	err := h.store.Add(ctx, *rec, origin)
+	if origin == metadata.Committed {
+		h.records.forget(rec.Bucket, rec.Key, rec.VersionID)
+	}
+	return err
+}
+
+// committed records a write that the backend has accepted. The object is durable and readable already, so a store that
+// fails here costs the next reader a heal and nothing else: it is counted, not answered.
+func (h *Handler) committed(ctx context.Context, rq *request, rec *metadata.Record) {
+	if err := h.addRecord(context.WithoutCancel(ctx), rec, metadata.Committed); err != nil {
+		h.metrics.storeLost.WithLabelValues(rq.event.Operation).Inc()
+		h.log.Warn("row not written, the next read heals it", zap.String("request_id", rq.event.ID), zap.Error(err))
+	}
+}
+
+// etagOfPart is the client's ETag of one sealed part: the MD5 of its plaintext, else the opaque form.
+func etagOfPart(sum []byte, dek keys.DEK, object keys.ObjectID, part seal.Part) string {
+	if sum != nil {
+		return hex.EncodeToString(sum)
+	}
+	return seal.OpaqueETag(dek, object, part)
+}
+
+// etagOfParts is S3's ETag of a multipart object: the MD5 of the parts' MD5s, and their number. Parts without MD5 stand
+// in with the 16 bytes of their opaque ETag.
+func etagOfParts(parts []metadata.Part, dek keys.DEK, object keys.ObjectID) string {
+	sum := md5.New()
+	for _, p := range parts {
+		if p.MD5 != nil {
+			sum.Write(p.MD5)
+			continue
+		}
+		opaque := seal.OpaqueETag(dek, object, seal.Part{Number: p.Number, Size: p.Size, Salt: p.Salt})
+		raw, _ := hex.DecodeString(opaque[:md5.Size*2])
+		sum.Write(raw)
+	}
+	return hex.EncodeToString(sum.Sum(nil)) + "-" + strconv.Itoa(len(parts))
+}
+
+// etagMatches compares two ETags as S3 does: quoted, bare and weak forms are equal.
+func etagMatches(a, b string) bool { return unquote(a) == unquote(b) }

@@ -1,0 +1,169 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"cofre/access"
+	"cofre/metadata"
+	"cofre/s3api"
+	"cofre/seal"
+)
+
+// listObjects serves ListObjects, ListObjectsV2 and ListObjectVersions: one backend page, one query for all its keys.
+func (h *Handler) listObjects(rq *request) error {
+	req, cerr := s3api.ParseListRequest(rq.call)
+	if cerr != nil {
+		return cerr
+	}
+	listing, err := h.backendPage(rq, req)
+	if err != nil {
+		return err
+	}
+	if err := h.showPlaintext(rq, listing); err != nil {
+		return err
+	}
+	rq.w.Header().Set("Content-Type", "application/xml")
+	rq.w.WriteHeader(http.StatusOK)
+	return s3api.WriteListing(rq.w, req, rq.call.Bucket, listing)
+}
+
+// backendPage asks the backend for the page. Both ListObjects and ListObjectsV2 go out as version 1, whose marker is a
+// plain key: so tokens are cofre's own and mean the same whatever the backend. Names are always asked for url-encoded,
+// since raw keys can break XML.
+func (h *Handler) backendPage(rq *request, req s3api.ListRequest) (*s3api.Listing, error) {
+	var q s3api.Query
+	q.Set("encoding-type", "url")
+	q.Set("max-keys", strconv.Itoa(req.MaxKeys))
+	set := func(name, v string) {
+		if v != "" {
+			q.Set(name, v)
+		}
+	}
+	set("prefix", req.Prefix)
+	set("delimiter", req.Delimiter)
+	if req.Versions {
+		q.Set("versions", "")
+		set("key-marker", req.KeyMarker)
+		set("version-id-marker", req.VersionIDMarker)
+	} else {
+		set("marker", listMarker(req))
+	}
+	resp, err := h.backend.Do(rq.Context(), rq.as(), &BackendRequest{Method: http.MethodGet, Bucket: rq.call.Bucket, Query: q})
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return s3api.ScanListing(resp.Body, true)
+}
+
+// listMarker is the key behind which the page begins.
+func listMarker(req s3api.ListRequest) string {
+	switch {
+	case !req.V2:
+		return req.Marker
+	case req.ContinuationToken != "":
+		return req.ContinuationMarker
+	default:
+		return req.StartAfter
+	}
+}
+
+// showPlaintext puts plaintext sizes and ETags in the place of the backend's. What the store does not know is healed, a
+// bounded number at a time; what cannot be healed stays in the listing (a sync tool would delete what it does not see).
+func (h *Handler) showPlaintext(rq *request, l *s3api.Listing) error {
+	entries, at := make([]metadata.Entry, 0, len(l.Entries)), make([]int, 0, len(l.Entries))
+	for i, e := range l.Entries {
+		if !e.DeleteMarker {
+			entries, at = append(entries, metadata.Entry{Key: e.Key, BackendETag: e.ETag}), append(at, i)
+		}
+	}
+	records := make([]*metadata.Record, len(entries))
+	if h.store.Healthy() && len(entries) > 0 {
+		if found, err := h.store.Page(rq.Context(), rq.call.Bucket, entries); err == nil {
+			records = found
+		}
+	}
+	var missed []int
+	for i, rec := range records {
+		if rec != nil {
+			show(&l.Entries[at[i]], rec)
+		} else {
+			missed = append(missed, at[i])
+		}
+	}
+	return h.healEntries(rq, l, missed)
+}
+
+// show puts a record's facts into a listing entry.
+func show(e *s3api.ListEntry, rec *metadata.Record) {
+	e.Size, e.ETag = rec.Size, rec.ETag
+	e.ChecksumAlgorithm, e.ChecksumType = rec.Checksum.Algorithm.String(), string(rec.Checksum.Type)
+}
+
+// healEntries looks up the entries that the store does not know, at most Limits.HealParallel at a time.
+func (h *Handler) healEntries(rq *request, l *s3api.Listing, missed []int) error {
+	var (
+		wg    sync.WaitGroup
+		slots = make(chan struct{}, h.cfg.Limits.HealParallel)
+		ctx   = rq.Context()
+	)
+	for _, i := range missed {
+		e := &l.Entries[i]
+		if h.unsealed.has(rq.call.Bucket, e.Key, e.ETag) {
+			continue
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			wg.Wait()
+			return ctx.Err()
+		}
+		wg.Add(1)
+		go func() {
+			defer func() { <-slots; wg.Done() }()
+			h.healEntry(ctx, rq.call.Bucket, e)
+		}()
+	}
+	wg.Wait()
+	rq.event.Healed = len(missed)
+	return nil
+}
+
+// healEntry makes one entry true, as far as the object can be read. The site's own identity reads it: who may list need
+// not be allowed to read, and the size is no secret to him.
+func (h *Handler) healEntry(ctx context.Context, bucket string, e *s3api.ListEntry) {
+	backendETag := e.ETag
+	t := target{Bucket: bucket, Key: e.Key}
+	if e.VersionID != "" {
+		t.VersionID = e.VersionID
+	}
+	rec, err := h.discover(ctx, reading{as: access.SiteUser}, t, "list")
+	switch {
+	case err == nil && rec.BackendETag == backendETag:
+		show(e, rec)
+	case isUnsealed(err):
+		h.unsealed.add(bucket, e.Key, backendETag)
+	default:
+		h.metrics.unhealed.Inc()
+		standIn(e)
+	}
+}
+
+// standIn shows an entry that cannot be read: the size by arithmetic, an ETag that no client takes for an MD5.
+func standIn(e *s3api.ListEntry) {
+	if !strings.Contains(e.ETag, "-") {
+		if n, err := seal.PlainSize(e.Size); err == nil {
+			e.Size = n
+		}
+	}
+	e.ETag = standInETag(e.ETag)
+}
+
+func standInETag(backendETag string) string {
+	sum, _, _ := strings.Cut(backendETag, "-")
+	return sum + "-0"
+}

@@ -1,0 +1,355 @@
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"go.uber.org/zap"
+
+	"cofre/checksum"
+	"cofre/keys"
+	"cofre/metadata"
+	"cofre/s3api"
+	"cofre/seal"
+)
+
+// S3's limits on parts (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html).
+const (
+	maxPartNumber = 10_000
+	minPartSize   = 5 << 20 // plaintext bytes, of every part but the last
+)
+
+// uploadAttributes is what Complete must know of what Create was told; it is kept in the upload row.
+type uploadAttributes struct {
+	EchoEncryption bool `json:"echo_encryption,omitempty"`
+}
+
+// createMultipartUpload serves CreateMultipartUpload: key, envelope and attributes are made here, since nothing can be
+// added to an object's metadata once its upload has begun.
+func (h *Handler) createMultipartUpload(rq *request) error {
+	attrs, cerr := attributesFrom(rq.call.Header)
+	if cerr != nil {
+		return cerr
+	}
+	alg, kind, err := uploadChecksum(rq.call.Header)
+	if err != nil {
+		return err
+	}
+	ctx, t := rq.Context(), rq.target()
+	head, err := h.sealHead(ctx, rq, t, seal.Salt{}, seal.Multipart, attrs, passHeaders(rq.call.Header, passedHeaders))
+	if err != nil {
+		return err
+	}
+	var q s3api.Query
+	q.Set("uploads", "")
+	resp, err := h.backend.Do(ctx, rq.as(), &BackendRequest{Method: http.MethodPost, Bucket: t.Bucket, Key: t.Key, Query: q, Header: head.header})
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	id, err := s3api.ScanInitiateMultipartUpload(resp.Body)
+	if err != nil {
+		return err
+	}
+	own, err := json.Marshal(uploadAttributes{EchoEncryption: rq.call.Header.Get("X-Amz-Server-Side-Encryption") == "AES256"})
+	if err != nil {
+		return err
+	}
+	up := metadata.Upload{
+		ID: id, Bucket: t.Bucket, Key: t.Key, Envelope: head.raw, Initiator: rq.who.AccessKeyID,
+		ChecksumAlgorithm: alg, ChecksumType: kind, ContentType: attrs.Headers["content-type"], Attributes: own,
+	}
+	if err := h.store.CreateUpload(ctx, up); err != nil {
+		h.abortBackend(ctx, rq, t, id)
+		return err
+	}
+	header := rq.w.Header()
+	if alg != checksum.None {
+		header.Set("x-amz-checksum-algorithm", alg.String())
+		header.Set("x-amz-checksum-type", string(kind))
+	}
+	echoEncryption(rq, header)
+	header.Set("Content-Type", "application/xml")
+	rq.w.WriteHeader(http.StatusOK)
+	return s3api.WriteInitiateMultipartUpload(rq.w, t.Bucket, t.Key, id)
+}
+
+// uploadChecksum reads which checksum an upload will have. Composite is S3's default for all but CRC64NVME, which is
+// always over the full object (https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html).
+func uploadChecksum(header http.Header) (checksum.Algorithm, checksum.Type, error) {
+	name, kind := header.Get("x-amz-checksum-algorithm"), checksum.Type(header.Get("x-amz-checksum-type"))
+	if name == "" {
+		if kind != "" {
+			return checksum.None, "", s3api.ErrInvalidRequest.With("The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
+		}
+		return checksum.None, "", nil
+	}
+	alg, ok := checksum.ParseAlgorithm(name)
+	if !ok {
+		return checksum.None, "", s3api.ErrInvalidRequest.With("Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+	}
+	whole := alg == checksum.CRC64NVME
+	parts := alg == checksum.SHA1 || alg == checksum.SHA256
+	switch {
+	case kind == "" && whole:
+		kind = checksum.FullObject
+	case kind == "":
+		kind = checksum.Composite
+	case kind != checksum.FullObject && kind != checksum.Composite:
+		return checksum.None, "", s3api.ErrInvalidRequest.With("Value for x-amz-checksum-type header is invalid.")
+	case kind == checksum.Composite && whole, kind == checksum.FullObject && parts:
+		return checksum.None, "", s3api.ErrInvalidRequest.With("The " + string(kind) + " checksum type cannot be used with the " + alg.String() + " checksum algorithm.")
+	}
+	return alg, kind, nil
+}
+
+// openUpload is an upload with its key opened.
+type openUpload struct {
+	metadata.Upload
+	envelope seal.Envelope
+	dek      keys.DEK
+}
+
+// upload finds the upload that the request names and opens its key.
+func (h *Handler) upload(ctx context.Context, rq *request) (*openUpload, error) {
+	t := rq.target()
+	up, err := h.store.Upload(ctx, t.Bucket, t.Key, rq.call.Query.Get("uploadId"))
+	if errors.Is(err, metadata.ErrNotFound) {
+		return nil, s3api.ErrNoSuchUpload
+	}
+	if err != nil {
+		return nil, err
+	}
+	env, err := seal.ParseEnvelopeBytes(up.Envelope[:])
+	if err != nil {
+		return nil, err
+	}
+	kek, _, err := h.ring.Open(ctx, t.Bucket, env.KEKID)
+	if err != nil {
+		return nil, err
+	}
+	dek, err := unseal(env, kek, t.Key, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &openUpload{up, env, dek}, nil
+}
+
+// newPart is one part about to be sent.
+type newPart struct {
+	number  int
+	size    int64
+	body    io.Reader
+	digests func() seal.Footer
+}
+
+// sendPart seals one part under a fresh salt, sends it and keeps its row. The salt is fresh for every attempt: clients
+// send parts again, sometimes with other bytes.
+func (h *Handler) sendPart(ctx context.Context, rq *request, up *openUpload, n newPart) (*metadata.UploadPart, error) {
+	if up.State != metadata.UploadOpen {
+		return nil, s3api.ErrNoSuchUpload
+	}
+	if err := h.checkSize(n.size); err != nil {
+		return nil, err
+	}
+	part := seal.Part{Number: n.number, Size: n.size, Salt: seal.NewSalt()}
+	var footer seal.Footer
+	body := seal.NewEncrypter(up.dek, up.envelope.ObjectID, part, n.body, func() (seal.Footer, error) {
+		footer = n.digests()
+		return footer, nil
+	})
+	defer body.Close()
+	var q s3api.Query
+	q.Set("partNumber", strconv.Itoa(n.number))
+	q.Set("uploadId", up.ID)
+	resp, err := h.backend.Do(ctx, rq.as(), &BackendRequest{
+		Method: http.MethodPut, Bucket: up.Bucket, Key: up.Key, Query: q, Header: http.Header{}, Body: body, Length: seal.StoredSize(n.size),
+	})
+	if err != nil {
+		return nil, err
+	}
+	resp.Body.Close()
+	row := metadata.UploadPart{
+		Number: n.number, Attempt: [16]byte(part.Salt), Salt: [16]byte(part.Salt), Size: n.size, MD5: footer.MD5,
+		ETag: etagOfPart(footer.MD5, up.dek, up.envelope.ObjectID, part), BackendETag: unquote(resp.Header.Get("ETag")),
+		Checksum: metadata.Checksum{Algorithm: footer.Checksum, Value: footer.Sum},
+	}
+	err = h.store.AddPart(context.WithoutCancel(ctx), up.ID, row)
+	switch {
+	case errors.Is(err, metadata.ErrNotFound), errors.Is(err, metadata.ErrConflict):
+		return nil, s3api.ErrNoSuchUpload
+	case err != nil:
+		return nil, err
+	}
+	return &row, nil
+}
+
+// uploadPart serves UploadPart.
+func (h *Handler) uploadPart(rq *request) error {
+	number, err := partNumberOf(rq)
+	if err != nil {
+		return err
+	}
+	if !h.store.Healthy() {
+		return metadata.ErrUnavailable
+	}
+	up, err := h.upload(rq.Context(), rq)
+	if err != nil {
+		return err
+	}
+	body, err := h.requestBody(rq, up.ChecksumAlgorithm)
+	if err != nil {
+		return err
+	}
+	if sent := body.ClientChecksum(); sent != checksum.None && up.ChecksumAlgorithm != checksum.None && sent != up.ChecksumAlgorithm {
+		return s3api.ErrInvalidRequest.With("Checksum Type mismatch occurred, expected checksum Type: " + up.ChecksumAlgorithm.String() + ", actual checksum Type: " + sent.String())
+	}
+	row, err := h.sendPart(rq.Context(), rq, up, newPart{
+		number: number, size: body.Length(), body: countReader{body, rq.event},
+		digests: func() seal.Footer {
+			alg, sum := body.Checksum()
+			return seal.Footer{MD5: body.MD5(), Checksum: alg, Sum: sum}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	header := rq.w.Header()
+	header.Set("ETag", quote(row.ETag))
+	if row.Checksum.Algorithm != checksum.None {
+		header.Set(row.Checksum.Algorithm.Header(), checksumText(row.Checksum, 0))
+	}
+	echoEncryption(rq, header)
+	header.Set("Content-Length", "0")
+	rq.w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func partNumberOf(rq *request) (int, error) {
+	n, err := strconv.Atoi(rq.call.Query.Get("partNumber"))
+	if err != nil || n < 1 || n > maxPartNumber {
+		return 0, s3api.ErrInvalidArgument.With("Part number must be an integer between 1 and 10000, inclusive").
+			Field("ArgumentName", "partNumber").Field("ArgumentValue", rq.call.Query.Get("partNumber"))
+	}
+	return n, nil
+}
+
+// abortMultipartUpload serves AbortMultipartUpload; an upload that cofre does not know is the backend's to judge.
+func (h *Handler) abortMultipartUpload(rq *request) error {
+	if !h.store.Healthy() {
+		return metadata.ErrUnavailable
+	}
+	ctx, t, id := rq.Context(), rq.target(), rq.call.Query.Get("uploadId")
+	lock, err := h.store.LockUpload(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	up, err := h.store.Upload(ctx, t.Bucket, t.Key, id)
+	switch {
+	case err == nil && up.State == metadata.UploadCompleted:
+		return s3api.ErrNoSuchUpload
+	case err != nil && !errors.Is(err, metadata.ErrNotFound):
+		return err
+	}
+	if err := h.abort(ctx, rq, t, id); err != nil && (up.ID == "" || !hasStatus(err, http.StatusNotFound)) {
+		return err
+	}
+	if err := h.store.DeleteUpload(context.WithoutCancel(ctx), id); err != nil {
+		return err
+	}
+	rq.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (h *Handler) abort(ctx context.Context, rq *request, t target, id string) error {
+	var q s3api.Query
+	q.Set("uploadId", id)
+	resp, err := h.backend.Do(ctx, rq.as(), &BackendRequest{Method: http.MethodDelete, Bucket: t.Bucket, Key: t.Key, Query: q})
+	if err != nil {
+		if hasStatus(err, http.StatusNotFound) {
+			return errors.Join(s3api.ErrNoSuchUpload, err)
+		}
+		return err
+	}
+	resp.Body.Close()
+	return nil
+}
+
+// abortBackend removes an upload that nobody will know of.
+func (h *Handler) abortBackend(ctx context.Context, rq *request, t target, id string) {
+	if err := h.abort(context.WithoutCancel(ctx), rq, t, id); err != nil {
+		h.log.Warn("upload without row not aborted", zap.String("request_id", rq.event.ID), zap.Error(err))
+	}
+}
+
+// listParts serves ListParts from the rows: the backend knows ciphertext sizes and ETags only.
+func (h *Handler) listParts(rq *request) error {
+	req, cerr := s3api.ParseListPartsRequest(rq.call)
+	if cerr != nil {
+		return cerr
+	}
+	t := rq.target()
+	up, err := h.store.Upload(rq.Context(), t.Bucket, t.Key, req.UploadID)
+	if errors.Is(err, metadata.ErrNotFound) || err == nil && up.State == metadata.UploadCompleted {
+		return s3api.ErrNoSuchUpload
+	}
+	if err != nil {
+		return err
+	}
+	rows, _, err := h.store.UploadParts(rq.Context(), up.ID, req.PartNumberMarker, req.MaxParts+1)
+	if err != nil {
+		return err
+	}
+	out := s3api.ListPartsResult{
+		Bucket: t.Bucket, Key: t.Key, Request: req, Initiator: up.Initiator, StorageClass: "STANDARD",
+		ChecksumAlgorithm: up.ChecksumAlgorithm.String(), ChecksumType: string(up.ChecksumType),
+	}
+	if out.Truncated = len(rows) > req.MaxParts; out.Truncated {
+		rows = rows[:req.MaxParts]
+	}
+	for _, p := range rows {
+		out.Parts = append(out.Parts, s3api.ListedPart{
+			Number: p.Number, Size: p.Size, ETag: p.ETag, LastModified: p.Committed,
+			ChecksumAlgorithm: p.Checksum.Algorithm, Checksum: p.Checksum.Value,
+		})
+	}
+	rq.w.Header().Set("Content-Type", "application/xml")
+	rq.w.WriteHeader(http.StatusOK)
+	return s3api.WriteListParts(rq.w, out)
+}
+
+// listMultipartUploads serves ListMultipartUploads from the rows.
+func (h *Handler) listMultipartUploads(rq *request) error {
+	req, cerr := s3api.ParseListUploadsRequest(rq.call)
+	if cerr != nil {
+		return cerr
+	}
+	if _, err := h.facts(rq.Context(), rq.as(), rq.call.Bucket); err != nil {
+		return err
+	}
+	out, err := s3api.CollectUploads(req, func(keyMarker, idMarker string, limit int) ([]s3api.ListedUpload, error) {
+		rows, err := h.store.Uploads(rq.Context(), rq.call.Bucket, req.Prefix, keyMarker, idMarker, limit)
+		if err != nil {
+			return nil, err
+		}
+		page := make([]s3api.ListedUpload, len(rows))
+		for i, up := range rows {
+			page[i] = s3api.ListedUpload{
+				Key: up.Key, UploadID: up.ID, Initiator: up.Initiator, StorageClass: "STANDARD", Initiated: up.Created,
+				ChecksumAlgorithm: up.ChecksumAlgorithm.String(), ChecksumType: string(up.ChecksumType),
+			}
+		}
+		return page, nil
+	})
+	if err != nil {
+		return err
+	}
+	rq.w.Header().Set("Content-Type", "application/xml")
+	rq.w.WriteHeader(http.StatusOK)
+	return s3api.WriteListMultipartUploads(rq.w, rq.call.Bucket, out)
+}

@@ -1,0 +1,136 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"cofre/access"
+	"cofre/keys"
+	"cofre/s3api"
+)
+
+// maxSystemDocument bounds what is read from the system bucket: a layout of 10,000 parts is about 1.1 MB.
+const maxSystemDocument = 8 << 20
+
+// System keeps KEK records, grants and layouts in the system bucket, always under the site's own identity. It implements
+// keys.System. Whoever runs the storage may write there too: every document is judged by its signature or its key.
+type System struct {
+	backend Backend
+	bucket  string
+}
+
+// NewSystem makes the way to the system bucket.
+func NewSystem(b Backend, bucket string) *System { return &System{backend: b, bucket: bucket} }
+
+func (h *Handler) system() *System { return NewSystem(h.backend, h.cfg.SystemBucket) }
+
+// Get reads one document; keys.ErrSystemNotFound where there is none.
+func (s *System) Get(ctx context.Context, name string) ([]byte, error) {
+	resp, err := s.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodGet, Bucket: s.bucket, Key: name})
+	if hasCode(err, s3api.ErrNoSuchKey.Code, s3api.ErrNoSuchBucket.Code) || hasStatus(err, http.StatusNotFound) {
+		return nil, keys.ErrSystemNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	doc, err := io.ReadAll(io.LimitReader(resp.Body, maxSystemDocument+1))
+	if err != nil {
+		return nil, errors.Join(ErrBackendUnavailable, err)
+	}
+	if len(doc) > maxSystemDocument {
+		return nil, errors.New("system document is too large")
+	}
+	return doc, nil
+}
+
+// Put writes one document, and makes the system bucket where it is not there yet.
+func (s *System) Put(ctx context.Context, name string, doc []byte) error {
+	err := s.put(ctx, name, doc)
+	if hasCode(err, s3api.ErrNoSuchBucket.Code) {
+		if err := s.Ensure(ctx); err != nil {
+			return err
+		}
+		err = s.put(ctx, name, doc)
+	}
+	return err
+}
+
+func (s *System) put(ctx context.Context, name string, doc []byte) error {
+	resp, err := s.backend.Do(ctx, access.SiteUser, &BackendRequest{
+		Method: http.MethodPut, Bucket: s.bucket, Key: name, Body: bytes.NewReader(doc), Length: int64(len(doc)), Replayable: true,
+		// The owner of a shared system bucket must be able to read what another site wrote there.
+		Header: http.Header{"X-Amz-Acl": {"bucket-owner-full-control"}, "Content-Type": {backendContentType}},
+	})
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	return nil
+}
+
+// Ensure makes the system bucket unless it is there.
+func (s *System) Ensure(ctx context.Context) error {
+	resp, err := s.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodHead, Bucket: s.bucket})
+	if hasStatus(err, http.StatusNotFound) {
+		resp, err = s.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodPut, Bucket: s.bucket})
+		if hasCode(err, "BucketAlreadyOwnedByYou", "BucketAlreadyExists") {
+			return nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	return nil
+}
+
+// List gives the names below a prefix.
+func (s *System) List(ctx context.Context, prefix string) ([]string, error) {
+	var names []string
+	marker := ""
+	for {
+		var q s3api.Query
+		q.Set("encoding-type", "url")
+		q.Set("prefix", prefix)
+		if marker != "" {
+			q.Set("marker", marker)
+		}
+		page, err := s.page(ctx, q)
+		if hasCode(err, s3api.ErrNoSuchBucket.Code) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range page.Entries {
+			names = append(names, e.Key)
+			marker = e.Key
+		}
+		if !page.Truncated || len(page.Entries) == 0 {
+			return names, nil
+		}
+	}
+}
+
+func (s *System) page(ctx context.Context, q s3api.Query) (*s3api.Listing, error) {
+	resp, err := s.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodGet, Bucket: s.bucket, Query: q})
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return s3api.ScanListing(resp.Body, true)
+}
+
+var _ keys.System = (*System)(nil)
+
+// remove deletes a document that was only a probe.
+func (s *System) remove(ctx context.Context, name string) {
+	resp, err := s.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodDelete, Bucket: s.bucket, Key: name})
+	if err == nil {
+		resp.Body.Close()
+	}
+}

@@ -1,0 +1,134 @@
+package sigv4
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	headerContentSHA256 = "X-Amz-Content-Sha256"
+	headerDate          = "X-Amz-Date"
+	headerToken         = "X-Amz-Security-Token" //#nosec G101 -- the name of a header
+
+	timeFormat = "20060102T150405Z" // ISO 8601 basic, UTC
+	dayFormat  = "20060102"
+)
+
+// oneHeader gives a header that must not be repeated, since two values would let two readers see two requests.
+func oneHeader(h http.Header, name string) (value string, given bool, err error) {
+	switch values := h[name]; len(values) {
+	case 0:
+		return "", false, nil
+	case 1:
+		return strings.TrimSpace(values[0]), true, nil
+	default:
+		return "", true, ErrInvalidArgument.say("A header was given more than once").with("ArgumentName", strings.ToLower(name))
+	}
+}
+
+// canonicalHeaders writes one "name:value" line for each signed header, in the order of the list.
+func canonicalHeaders(r *http.Request, signed []string) string {
+	var b strings.Builder
+	for _, name := range signed {
+		b.WriteString(strings.ToLower(name))
+		b.WriteByte(':')
+		for i, value := range headerValues(r, name) {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			writeTrimmed(&b, value)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// headerValues gives a header as the client sent it. net/http moves some out of r.Header: Host always, Transfer-Encoding and, depending on the
+// protocol version, Content-Length and Expect.
+func headerValues(r *http.Request, name string) []string {
+	name = http.CanonicalHeaderKey(name)
+	if name == "Host" {
+		return []string{r.Host}
+	}
+	if values, ok := r.Header[name]; ok {
+		return values
+	}
+	switch {
+	case name == "Content-Length" && r.ContentLength >= 0:
+		return []string{strconv.FormatInt(r.ContentLength, 10)}
+	case name == "Transfer-Encoding":
+		return r.TransferEncoding
+	case name == "Expect" && r.ProtoMajor == 2: // the HTTP/2 server of net/http removes it once it has understood it
+		return []string{"100-continue"}
+	}
+	return nil
+}
+
+// writeTrimmed is Trimall of the documentation: no space at either end, and none doubled within.
+func writeTrimmed(b *strings.Builder, value string) {
+	value = strings.Trim(value, " \t")
+	space := false
+	for i := range len(value) {
+		c := value[i]
+		if c == ' ' && space {
+			continue
+		}
+		space = c == ' '
+		b.WriteByte(c)
+	}
+}
+
+// checkSigned demands a signature over Host and every x-amz- header: what is not signed, anyone on the way, or anyone who holds a presigned
+// URL, could have added. Of Content-Type and other standard headers S3 demands nothing.
+func checkSigned(r *http.Request, signed []string, exempt string) error {
+	has := func(name string) bool {
+		return slices.ContainsFunc(signed, func(s string) bool { return strings.EqualFold(s, name) })
+	}
+	var missing []string
+	if !has("host") {
+		missing = append(missing, "host")
+	}
+	for name := range r.Header {
+		name = strings.ToLower(name)
+		if strings.HasPrefix(name, "x-amz-") && !strings.EqualFold(name, exempt) && !has(name) {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	slices.Sort(missing)
+	return errHeadersNotSigned.with("HeadersNotSigned", strings.Join(missing, ", "))
+}
+
+// signingTime finds the time of a request signed in its header: x-amz-date, else Date.
+func signingTime(h http.Header) (time.Time, error) {
+	for _, name := range []string{headerDate, "Date"} {
+		value, given, err := oneHeader(h, name)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if given {
+			if t, ok := parseTime(value); ok {
+				return t, nil
+			}
+			return time.Time{}, errNoDate
+		}
+	}
+	return time.Time{}, errNoDate
+}
+
+// parseTime reads the forms that clients use: ISO 8601 basic, and those of RFC 9110 section 5.6.7, also with a numeric zone.
+func parseTime(s string) (time.Time, bool) {
+	if t, err := time.Parse(timeFormat, s); err == nil {
+		return t, true
+	}
+	if t, err := time.Parse(time.RFC1123Z, s); err == nil {
+		return t, true
+	}
+	t, err := http.ParseTime(s)
+	return t, err == nil
+}
