@@ -24,7 +24,9 @@ type payload struct {
 func newPayload(size int64) payload { return payload{seed: rand.Uint64(), size: size} }
 
 // marker is 32 bytes that stand in the plaintext in clear.
-func (p payload) marker() []byte { return fmt.Appendf(nil, "PLAINTEXT-%016x-COFRE", p.seed)[:markerLength] }
+func (p payload) marker() []byte {
+	return fmt.Appendf(nil, "PLAINTEXT-%016x-COFRE", p.seed)[:markerLength]
+}
 
 const markerInterval = 4096
 
@@ -43,7 +45,7 @@ type payloadReader struct {
 
 func (r *payloadReader) Read(b []byte) (int, error) {
 	if len(r.left) == 0 {
-		r.noise.Read(r.block[:]) // never fails
+		_, _ = r.noise.Read(r.block[:]) // never fails
 		copy(r.block[:], r.marker)
 		r.left = r.block[:]
 	}

@@ -169,7 +169,7 @@ func (s *site) sql(statement string) {
 	if err != nil {
 		s.t.Fatalf("connect to PostgreSQL: %v", err)
 	}
-	defer conn.Close(ctx) //nolint:errcheck // nothing hangs on it
+	defer conn.Close(ctx)
 	if _, err := conn.Exec(ctx, statement); err != nil {
 		s.t.Fatalf("%s: %v", statement, err)
 	}

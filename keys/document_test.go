@@ -299,6 +299,25 @@ func TestVerifyWantsTheSignersOwnCard(t *testing.T) {
 	if err := grant.Verify(b.Card()); !errors.Is(err, keys.ErrSignature) {
 		t.Errorf("grant: %v", err)
 	}
+	// What says that a made it, and b signed.
+	inAName, err := keys.ParseRecord(keys.NewEndorsement(b, record))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := inAName.Verify(b.Card()); !errors.Is(err, keys.ErrSignature) {
+		t.Errorf("record in another's name: %v", err)
+	}
+	d, err := keys.ParseDSSE(grant.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	granted, err := keys.ParseGrant(b.Sign(keys.GrantType, d.Payload).Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := granted.Verify(b.Card()); !errors.Is(err, keys.ErrSignature) {
+		t.Errorf("grant in another's name: %v", err)
+	}
 	other, err := keys.ParseKEK(kek.ID(), "b", a.ID(), keys.NewDEK().Bytes())
 	if err != nil {
 		t.Fatal(err)

@@ -96,12 +96,12 @@ func (r *Ring) believe(ctx context.Context, trust *TrustList, record Record) err
 		if err == nil {
 			return nil
 		}
-		refusal = errors.Join(refusal, err)
+		refusal = fmt.Errorf("%w; %w", refusal, err)
 	}
 	if missed != nil { // the endorsement that counts may be the one that could not be read
 		return fmt.Errorf("read endorsement: %w", unavailable(missed))
 	}
-	return fmt.Errorf("%w: %w", ErrUntrusted, refusal)
+	return refusal // ErrUntrusted, from AcceptRecord
 }
 
 func (r *Ring) fetchGrant(ctx context.Context, trust *TrustList, record Record) (Grant, error) {

@@ -1,6 +1,7 @@
 package keys_test
 
 import (
+	"encoding"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -198,9 +199,13 @@ func TestNoFormOfPrintingShowsASecret(t *testing.T) {
 			}
 		}
 	}
-	for _, s := range []fmt.GoStringer{dek, kek, id} {
-		if !strings.Contains(s.GoString(), "redacted") {
-			t.Errorf("GoString of %T is %q", s, s.GoString())
+	for _, v := range []interface {
+		fmt.GoStringer
+		encoding.TextMarshaler
+	}{dek, kek, keys.KEK{}, id} {
+		text, err := v.MarshalText()
+		if err != nil || !strings.Contains(string(text), "redacted") || !strings.Contains(v.GoString(), "redacted") {
+			t.Errorf("%T reads %q and %q, %v", v, text, v.GoString(), err)
 		}
 	}
 }
@@ -236,6 +241,18 @@ func TestIDsHaveOneSpelling(t *testing.T) {
 	}
 	if id, err := keys.ParseObjectID(site[:32]); err != nil || id.String() != site[:32] {
 		t.Errorf("got %s, %v", id, err)
+	}
+	type doc struct {
+		ID keys.ObjectID `json:"id"`
+	}
+	in := doc{keys.NewObjectID()}
+	text, err := json.Marshal(in)
+	if err != nil || string(text) != `{"id":"`+in.ID.String()+`"}` {
+		t.Errorf("object id in JSON is %s, %v", text, err)
+	}
+	var out doc
+	if err := json.Unmarshal(text, &out); err != nil || out != in {
+		t.Errorf("object id came back as %s, %v", out.ID, err)
 	}
 	for _, bad := range []string{
 		"", site[:30], site[:31], site[:33], strings.Repeat("0A", 16), strings.Repeat("0g", 16), strings.Repeat(" 0", 16),

@@ -131,10 +131,20 @@ func (r *Ring) CheckObject(kek KEK, objectKey string) error {
 	return trust.CheckObject(kek, objectKey)
 }
 
+// CheckCopy refuses to wrap a copy's DEK by a KEK that is another site's deposit KEK (rule 3): that site's objects are
+// read, verified and sealed anew.
+func (r *Ring) CheckCopy(kek KEK) error {
+	trust := r.trust()
+	if trust == nil || kek.Creator() != r.identity.ID() && trust.Deposits(kek) {
+		return fmt.Errorf("check copy: %w: KEK of deposit site %s", ErrUntrusted, kek.Creator())
+	}
+	return nil
+}
+
 // Close closes all KEKs of a bucket that was deleted, and forgets them: a bucket made again under the name gets new ones.
 func (r *Ring) Close(ctx context.Context, bucket string) error {
-	// Forgotten before and after: before, so that nobody here uses them if the store closes them but its answer is lost.
-	r.Forget(bucket)
+	// Forgotten behind the store's answer, so that work which read the old state is dropped; and after an error too, since
+	// the store may have closed them although its answer was lost.
 	defer r.Forget(bucket)
 	if err := r.store.CloseKEKs(ctx, bucket); err != nil {
 		return fmt.Errorf("close KEKs of bucket %.80q: %w", bucket, unavailable(err))

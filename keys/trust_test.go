@@ -224,3 +224,20 @@ func TestDemotedToDepositIsDeposit(t *testing.T) {
 		t.Errorf("a creator that no line names: %v", err)
 	}
 }
+
+func TestACreatorCannotEndorseItself(t *testing.T) {
+	a, b, _ := sharing(t)
+	record, err := keys.NewRecord(b.Identity, keys.NewKEK("b", b.Identity.ID()), keystest.Epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for endorser, want := range map[*keystest.Site]error{a: nil, b: keys.ErrUntrusted} {
+		e, err := keys.ParseEndorsement(keys.NewEndorsement(endorser.Identity, record))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Trust.AcceptEndorsement(record, endorser.Identity.ID(), e); !errors.Is(err, want) {
+			t.Errorf("endorsed by %s: got %v, want %v", endorser.Identity, err, want)
+		}
+	}
+}

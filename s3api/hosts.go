@@ -22,7 +22,7 @@ func (h Hosts) Bucket(host string) string {
 		}
 		if host == domain {
 			bucket, longest = "", len(domain)
-		} else if b, ok := strings.CutSuffix(host, "."+domain); ok && b != "" {
+		} else if b, ok := strings.CutSuffix(host, "."+domain); ok && b != "" && b[0] != '.' {
 			bucket, longest = b, len(domain)
 		}
 	}

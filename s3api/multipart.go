@@ -218,7 +218,7 @@ type BackendParts struct {
 	Truncated bool
 }
 
-// ScanListParts reads a backend's answer to ListParts. The next page begins behind the number of the last part: Ceph RGW 16 always says that
+// ScanListParts reads a backend's answer to ListParts. The next page begins behind the number of the last part: some stores always say that
 // NextPartNumberMarker is 0.
 func ScanListParts(r io.Reader) (BackendParts, error) {
 	var page BackendParts

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"strconv"
-	"unicode/utf8"
 )
 
 // errDocument says that a sealed document is not of the form that docs/FORMAT.md gives.
@@ -17,7 +16,7 @@ type document struct{ dec *json.Decoder }
 
 // readDocument reads one JSON value with read and refuses anything behind it but white space.
 func readDocument(b []byte, read func(document) error) error {
-	if !utf8.Valid(b) || !json.Valid(b) {
+	if !json.Valid(b) {
 		return errDocument
 	}
 	d := document{json.NewDecoder(bytes.NewReader(b))}
@@ -64,7 +63,7 @@ func (d document) enclosed(open json.Delim, item func() error) error {
 	return err
 }
 
-// text reads a string.
+// text reads a string. What is no UTF-8, and a lone surrogate, comes out as U+FFFD, which no caller accepts.
 func (d document) text() (string, error) {
 	t, err := d.dec.Token()
 	s, ok := t.(string)

@@ -43,6 +43,15 @@ func (l Layout) Geometry() (Geometry, error) {
 	return NewGeometry(parts)
 }
 
+// Footers gives what the layout says of the parts' footers, for Decrypter.ExpectFooters.
+func (l Layout) Footers() []Footer {
+	footers := make([]Footer, len(l.Parts))
+	for i, p := range l.Parts {
+		footers[i] = Footer{MD5: p.MD5}
+	}
+	return footers
+}
+
 // LayoutName is the name of an object's layout in the system bucket.
 func LayoutName(bucket string, kek keys.KEKID, object keys.ObjectID) string {
 	return "buckets/" + bucket + "/layouts/" + kek.String() + "/" + object.String()

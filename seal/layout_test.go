@@ -3,6 +3,7 @@ package seal_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -186,4 +187,25 @@ func TestLayoutNameIsTheFormats(t *testing.T) {
 	if got := seal.LayoutName("my-bucket", kek, object); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+}
+
+func TestLayoutSaysHowAnObjectIsRead(t *testing.T) {
+	o := sealObject(t, 100, 0, 5)
+	var l seal.Layout
+	for i, p := range o.parts {
+		l.Parts = append(l.Parts, seal.LayoutPart{Number: p.Number, Size: p.Size, Salt: p.Salt, MD5: o.footers[i].MD5})
+	}
+	read := func(l seal.Layout) ([]byte, error) {
+		opened := must(seal.OpenLayout(o.dek, o.id, must(seal.SealLayout(o.dek, o.id, l))(t)))(t)
+		d := seal.NewDecrypter(o.dek, o.id, must(opened.Geometry())(t), 0, o.geometry.Size(), bytes.NewReader(o.stored))
+		defer d.Close()
+		d.ExpectFooters(opened.Footers())
+		return io.ReadAll(d)
+	}
+	if got, err := read(l); err != nil || !bytes.Equal(got, o.plain) {
+		t.Errorf("the object does not open by its layout: %v", err)
+	}
+	l.Parts[2].MD5 = make([]byte, 16)
+	_, err := read(l)
+	wantFault(t, "another MD5 in the layout", err, seal.FaultRecord)
 }

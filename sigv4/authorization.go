@@ -25,7 +25,7 @@ func (v *Verifier) verifyHeader(r *http.Request, path string, query []parameter)
 	if err := checkSkew(v.clock(), c.signed); err != nil {
 		return nil, err
 	}
-	if err := refuseToken(r.Header.Get(headerToken)); err != nil {
+	if err := refuseToken(strings.Join(r.Header[headerToken], "")); err != nil {
 		return nil, err
 	}
 	declared, given, err := oneHeader(r.Header, headerContentSHA256)
@@ -37,7 +37,7 @@ func (v *Verifier) verifyHeader(r *http.Request, path string, query []parameter)
 	}
 	c.payload = declared
 	// The payload header needs no place among the signed ones, which some clients do not give it: its value is the last line of what is signed.
-	if err := checkSigned(r, strings.Split(c.signedHeaders, ";"), headerContentSHA256); err != nil {
+	if err := checkSigned(r, c.signedHeaders, headerContentSHA256, headerMalformed); err != nil {
 		return nil, err
 	}
 	if c.path, err = canonicalPath(path); err != nil {

@@ -87,25 +87,28 @@ func (c *chunkReader) Read(p []byte) (n int, err error) {
 
 // endIsUnexpected keeps the end of the HTTP body, wherever the framing wants more, from looking like the end of the payload.
 func endIsUnexpected(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, errBodyEnd) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
 }
 
-// line gives the next line, LF included, valid until the next read. io.EOF means that there is not one byte more.
+// line gives the next line, LF included, valid until the next read; errBodyEnd if there is not one byte more.
 func (c *chunkReader) line(limit int) ([]byte, error) {
 	line, err := c.source.ReadSlice('\n')
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull), len(line) > limit:
 		return nil, errLineTooLong
-	case err == io.EOF && len(line) > 0:
-		return nil, io.ErrUnexpectedEOF
+	case err == io.EOF && len(line) == 0:
+		return nil, errBodyEnd
 	}
-	return line, err
+	return line, endIsUnexpected(err)
 }
 
-var errLineTooLong = errors.New("line too long")
+var (
+	errLineTooLong = errors.New("line too long")
+	errBodyEnd     = errors.New("end of the body")
+)
 
 func (c *chunkReader) readHeader() error {
 	line, err := c.line(maxChunkHeader)

@@ -82,18 +82,23 @@ func writeTrimmed(b *strings.Builder, value string) {
 }
 
 // checkSigned demands a signature over Host and every x-amz- header: what is not signed, anyone on the way, or anyone who holds a presigned
-// URL, could have added. Of Content-Type and other standard headers S3 demands nothing.
-func checkSigned(r *http.Request, signed []string, exempt string) error {
-	has := func(name string) bool {
-		return slices.ContainsFunc(signed, func(s string) bool { return strings.EqualFold(s, name) })
+// URL, could have added. Of Content-Type and other standard headers S3 demands nothing. A name listed twice is refused: it would let a short
+// list make a canonical request without bounds. complain makes the error for it.
+func checkSigned(r *http.Request, signedHeaders, exempt string, complain func(text string) *Error) error {
+	signed := map[string]bool{strings.ToLower(exempt): false}
+	for name := range strings.SplitSeq(strings.ToLower(signedHeaders), ";") {
+		if signed[name] {
+			return complain("the header " + name + " is listed twice in SignedHeaders.")
+		}
+		signed[name] = true
 	}
 	var missing []string
-	if !has("host") {
+	if !signed["host"] {
 		missing = append(missing, "host")
 	}
 	for name := range r.Header {
 		name = strings.ToLower(name)
-		if strings.HasPrefix(name, "x-amz-") && !strings.EqualFold(name, exempt) && !has(name) {
+		if _, known := signed[name]; !known && strings.HasPrefix(name, "x-amz-") {
 			missing = append(missing, name)
 		}
 	}

@@ -1,6 +1,9 @@
 package sigv4
 
-import "io"
+import (
+	"errors"
+	"io"
+)
 
 // plainReader reads a body that is its payload. It gives io.EOF only where the body ends exactly at the declared length.
 type plainReader struct {
@@ -21,7 +24,7 @@ func (p *plainReader) Read(b []byte) (int, error) {
 		}
 		return n, io.EOF
 	}
-	if err == io.ErrUnexpectedEOF { // net/http's word for a connection that ended before Content-Length
+	if errors.Is(err, io.ErrUnexpectedEOF) { // net/http's word for a connection that ended before Content-Length
 		err = errShortBody.because(err)
 	}
 	return n, err

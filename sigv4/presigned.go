@@ -29,13 +29,10 @@ func (v *Verifier) verifyPresigned(r *http.Request, path string, query []paramet
 		return nil, err
 	}
 	token, _ := lookup(query, headerToken)
-	if token == "" {
-		token = r.Header.Get(headerToken)
-	}
-	if err := refuseToken(token); err != nil {
+	if err := refuseToken(token + strings.Join(r.Header[headerToken], "")); err != nil {
 		return nil, err
 	}
-	if err := checkSigned(r, strings.Split(c.signedHeaders, ";"), ""); err != nil {
+	if err := checkSigned(r, c.signedHeaders, "", queryMalformed); err != nil {
 		return nil, err
 	}
 	if c.payload, err = presignedPayload(r.Header, query); err != nil {

@@ -1,6 +1,9 @@
 package sigv4
 
-import "sync"
+import (
+	"crypto/sha256"
+	"sync"
+)
 
 // signingKey is the key of one access key, day and region.
 type signingKey [32]byte
@@ -26,11 +29,14 @@ type keyCache struct {
 	young, old map[keyCacheEntry]signingKey
 }
 
-type keyCacheEntry struct{ accessKeyID, secret, day, region string }
+type keyCacheEntry struct {
+	accessKeyID, day, region string
+	secret                   [sha256.Size]byte // its hash: the cache need not hold secrets to tell them apart
+}
 
 // signingKey finds or derives a key. The caller calls remember once the key has verified a signature.
 func (k *keyCache) signingKey(secret string, c credential) (key signingKey, remember func()) {
-	entry := keyCacheEntry{c.accessKeyID, secret, c.day, c.region}
+	entry := keyCacheEntry{c.accessKeyID, c.day, c.region, sha256.Sum256([]byte(secret))}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if key, ok := k.young[entry]; ok {

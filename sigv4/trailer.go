@@ -29,7 +29,7 @@ func (c *chunkReader) readTrailer() error {
 	blank, total := false, 0
 	for {
 		line, err := c.line(maxTrailer)
-		if err == io.EOF {
+		if errors.Is(err, errBodyEnd) {
 			break
 		}
 		if errors.Is(err, errLineTooLong) {

@@ -88,27 +88,21 @@ type claimV2 struct {
 
 // hoistedV2 collects the headers that botocore moves into a presigned URL after it has signed them as headers.
 func hoistedV2(query []parameter) map[string]string {
-	hoisted := make(map[string]string)
+	lists := make(map[string][]string)
 	for _, p := range query {
-		name := strings.ToLower(p.name)
-		if !strings.HasPrefix(name, "x-amz-") && name != "content-type" && name != "content-md5" {
-			continue
+		if name := strings.ToLower(p.name); strings.HasPrefix(name, "x-amz-") || name == "content-type" || name == "content-md5" {
+			lists[name] = append(lists[name], p.value)
 		}
-		if earlier, ok := hoisted[name]; ok {
-			hoisted[name] = earlier + "," + p.value
-		} else {
-			hoisted[name] = p.value
-		}
+	}
+	hoisted := make(map[string]string, len(lists))
+	for name, list := range lists {
+		hoisted[name] = strings.Join(list, ",")
 	}
 	return hoisted
 }
 
 func (v *Verifier) verifyV2(r *http.Request, c claimV2, path string, query []parameter, hoisted map[string]string) (*Auth, error) {
-	token := r.Header.Get(headerToken)
-	if token == "" {
-		token = hoisted["x-amz-security-token"]
-	}
-	if err := refuseToken(token); err != nil {
+	if err := refuseToken(hoisted["x-amz-security-token"] + strings.Join(r.Header[headerToken], "")); err != nil {
 		return nil, err
 	}
 	secret, err := v.secret(r.Context(), c.accessKeyID)

@@ -143,6 +143,15 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+func fieldsOf(t *testing.T, err error) [][2]string {
+	t.Helper()
+	var e *sigv4.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("error %v is no *sigv4.Error", err)
+	}
+	return e.Fields
+}
+
 // wantCode demands an *Error with the code and, unless empty, the message.
 func wantCode(t *testing.T, err error, code, message string) {
 	t.Helper()

@@ -51,7 +51,7 @@ func serve(t *testing.T, dir string) (client *s3.Client, stop func()) {
 
 func newS3(endpoint string) *s3.Client {
 	return s3.New(s3.Options{
-		BaseEndpoint: aws.String(endpoint), UsePathStyle: true, Region: "us-east-1",
+		BaseEndpoint: aws.String(endpoint), UsePathStyle: true, RetryMaxAttempts: 1, Region: "us-east-1",
 		Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
 	})
 }
@@ -486,12 +486,12 @@ func TestSubresourcesAreNotTheObject(t *testing.T) {
 	ctx := t.Context()
 	put(t, c, "key", []byte("body"))
 	_, err := c.PutObjectTagging(ctx, &s3.PutObjectTaggingInput{Bucket: aws.String(bucket), Key: aws.String("key"),
-		Tagging: &types.Tagging{TagSet: []types.Tag{{Key: aws.String("a&b"), Value: aws.String("c=+ é")}}}})
+		Tagging: &types.Tagging{TagSet: []types.Tag{{Key: aws.String("a=b"), Value: aws.String("c=+ é")}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	tags, err := c.GetObjectTagging(ctx, &s3.GetObjectTaggingInput{Bucket: aws.String(bucket), Key: aws.String("key")})
-	if err != nil || len(tags.TagSet) != 1 || *tags.TagSet[0].Key != "a&b" || *tags.TagSet[0].Value != "c=+ é" {
+	if err != nil || len(tags.TagSet) != 1 || *tags.TagSet[0].Key != "a=b" || *tags.TagSet[0].Value != "c=+ é" {
 		t.Errorf("tags: %+v, %v", tags, err)
 	}
 	if _, err := c.DeleteObjectTagging(ctx, &s3.DeleteObjectTaggingInput{Bucket: aws.String(bucket), Key: aws.String("key")}); err != nil {

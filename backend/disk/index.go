@@ -90,7 +90,7 @@ type index struct {
 
 func openIndex(dir string) (*index, error) {
 	path := filepath.Join(dir, "index.db")
-	writer, err := openSQLite(path, "synchronous(FULL)")
+	writer, err := openSQLite(path, "immediate", "synchronous(FULL)")
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func openIndex(dir string) (*index, error) {
 		writer.Close()
 		return nil, fmt.Errorf("make index: %w", err)
 	}
-	reader, err := openSQLite(path, "query_only(1)")
+	reader, err := openSQLite(path, "deferred", "query_only(1)")
 	if err != nil {
 		writer.Close()
 		return nil, err
@@ -109,9 +109,9 @@ func openIndex(dir string) (*index, error) {
 	return &index{writer: writer, reader: reader}, nil
 }
 
-func openSQLite(path, pragma string) (*sql.DB, error) {
+func openSQLite(path, txlock, pragma string) (*sql.DB, error) {
 	dsn := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{
-		"_txlock": {"immediate"},
+		"_txlock": {txlock},
 		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "foreign_keys(1)", pragma},
 	}.Encode()}
 	if !filepath.IsAbs(path) {

@@ -28,7 +28,8 @@ s3 = boto3.client("s3", endpoint_url="{{.Endpoint}}", region_name="{{.Region}}",
 print(s3.list_buckets()["Buckets"])
 
 # rclone
-rclone config create cofre s3 provider=Other endpoint={{.Endpoint}} region={{.Region}} access_key_id={{.AccessKey}} secret_access_key={{.SecretKey}}
+export RCLONE_CONFIG_COFRE_TYPE=s3 RCLONE_CONFIG_COFRE_PROVIDER=Other RCLONE_CONFIG_COFRE_ENDPOINT={{.Endpoint}} RCLONE_CONFIG_COFRE_REGION={{.Region}}
+export RCLONE_CONFIG_COFRE_ACCESS_KEY_ID={{.AccessKey}} RCLONE_CONFIG_COFRE_SECRET_ACCESS_KEY={{.SecretKey}}
 rclone lsd cofre:
 
 `))

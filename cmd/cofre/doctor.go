@@ -16,6 +16,7 @@ import (
 	"cofre/backend"
 	"cofre/keys"
 	"cofre/metadata"
+	"cofre/metadata/rediscache"
 	"cofre/proxy"
 )
 
@@ -191,4 +192,8 @@ func (d *doctor) compareClocks(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("this machine's clock is %v from the backend's; requests are refused from %v on", skew, maxSkew)
 	}
 	return fmt.Sprintf("within %v of the backend's", warnSkew), nil
+}
+
+func (d *doctor) tryRedis(ctx context.Context) (string, error) {
+	return "answers", rediscache.Ping(ctx, d.cfg.Cache.Redis.Reveal())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"testing"
 
@@ -85,6 +86,20 @@ func TestTheFileHoldsNoSeedInClear(t *testing.T) {
 	}
 	if secret := secretOf(t, id); bytes.Contains(file, secret[len(secret)-50:]) {
 		t.Error("file holds a seed in clear")
+	}
+}
+
+func TestWriteTakesTheDefaultWorkFactor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "identity.age")
+	if err := agefile.Write(path, "p", newIdentity(t)); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`^age-encryption.org/v1\n-> scrypt \S+ 18\n`).Match(file) {
+		t.Errorf("file begins %q, want a work factor of 18", file[:80])
 	}
 }
 

@@ -18,6 +18,7 @@ type When uint8
 const (
 	Before When = iota + 1 // nothing has happened
 	After                  // the call took effect and its answer was lost
+	Never                  // this call passes: the fault behind it is for a later one
 )
 
 // Faults is how a fake is made to fail. Methods are named as they are in the interface. It is safe for concurrent use.

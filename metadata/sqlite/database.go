@@ -71,8 +71,9 @@ func (r *reader) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 
 // writer is the one connection that writes.
 type writer struct {
-	clock *clock
-	turn  chan struct{} // holds a token while a transaction runs
+	clock  *clock
+	turn   chan struct{} // holds a token while a transaction runs, and from the close on
+	closed <-chan struct{}
 
 	// Owned by the transaction that runs.
 
@@ -86,6 +87,8 @@ func (w *writer) update(ctx context.Context, do func(*transaction) error) error 
 	select {
 	case w.turn <- struct{}{}:
 		defer func() { <-w.turn }()
+	case <-w.closed:
+		return sql.ErrConnDone
 	case <-ctx.Done():
 		return ctx.Err()
 	}

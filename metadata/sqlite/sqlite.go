@@ -109,7 +109,7 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 		return err
 	}
 	s.write = &writer{
-		clock: s.clock, turn: make(chan struct{}, 1),
+		clock: s.clock, turn: make(chan struct{}, 1), closed: s.closed,
 		conn: conn, statements: make(map[string]*sql.Stmt), reserved: reserved,
 	}
 	db, err := connect(s.path, cfg.Readers, url.Values{"_pragma": {"query_only(1)"}})
