@@ -103,10 +103,14 @@ func TestRepeatableRequestsSurviveBrokenConnectionsAnd5xx(t *testing.T) {
 		}
 	}
 	requests := map[string]func() *proxy.BackendRequest{
-		"GET":      func() *proxy.BackendRequest { return get("bucket", "key") },
-		"LIST":     func() *proxy.BackendRequest { return get("bucket", "") },
-		"HEAD":     func() *proxy.BackendRequest { return &proxy.BackendRequest{Method: "HEAD", Bucket: "bucket", Key: "key"} },
-		"DELETE":   func() *proxy.BackendRequest { return &proxy.BackendRequest{Method: "DELETE", Bucket: "bucket", Key: "key"} },
+		"GET":  func() *proxy.BackendRequest { return get("bucket", "key") },
+		"LIST": func() *proxy.BackendRequest { return get("bucket", "") },
+		"HEAD": func() *proxy.BackendRequest {
+			return &proxy.BackendRequest{Method: "HEAD", Bucket: "bucket", Key: "key"}
+		},
+		"DELETE": func() *proxy.BackendRequest {
+			return &proxy.BackendRequest{Method: "DELETE", Bucket: "bucket", Key: "key"}
+		},
 		"document": func() *proxy.BackendRequest { return document("POST", "bucket", "", "<Delete/>") },
 	}
 	for fault, breakOff := range faults {

@@ -113,11 +113,16 @@ func (b rgw) rawRequest(t *testing.T, method, target string) (status int, head, 
 	return resp.StatusCode, h.Bytes(), body
 }
 
+// escapePath writes a key as signatures want it: every byte escaped but letters, digits and -._~/.
+func escapePath(key string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(url.QueryEscape(key), "+", "%20"), "%2F", "/")
+}
+
 // wantSealed fails if the storage operator can find any of the needles: in the raw object, its headers, the listings of its
 // bucket, or anything in the system bucket.
 func (s *site) wantSealed(t *testing.T, bucket, key string, size int64, needles ...needle) {
 	t.Helper()
-	path := "/" + bucket + "/" + (&url.URL{Path: key}).EscapedPath()
+	path := "/" + bucket + "/" + escapePath(key)
 	status, head, body := s.rgw.rawRequest(t, http.MethodGet, path)
 	if status != http.StatusOK {
 		t.Fatalf("raw GET %s: status %d: %s", path, status, body)
@@ -150,7 +155,7 @@ func (s *site) wantSealed(t *testing.T, bucket, key string, size int64, needles 
 			t.Fatalf("list the system bucket: %v", err)
 		}
 		for _, object := range page.Contents {
-			_, head, body := s.rgw.rawRequest(t, http.MethodGet, "/"+s.systemBucket+"/"+*object.Key)
+			_, head, body := s.rgw.rawRequest(t, http.MethodGet, "/"+s.systemBucket+"/"+escapePath(*object.Key))
 			look("the system object "+*object.Key, append(head, body...))
 		}
 	}

@@ -396,6 +396,17 @@ func TestImportAndGrantSayWhenThereIsNoAnswer(t *testing.T) {
 	}
 }
 
+// Without the store's word nobody knows whether the KEK has been closed.
+func TestNothingIsImportedWhileTheStoreDoesNotAnswer(t *testing.T) {
+	a, b, _ := sharing(t)
+	kek := mustActive(t, a.Ring(nil), "b")
+	b.Store.FailNext("KEK", keystest.Before)
+	wantRefused(t, b.Ring(nil), kek, keys.ErrKEKUnavailable)
+	if held, _ := b.Store.KEKs(t.Context(), "b"); len(held) != 0 {
+		t.Errorf("store holds %d KEKs", len(held))
+	}
+}
+
 func TestAnImportWhoseStoreFailsIsNotUsed(t *testing.T) {
 	for _, when := range []keystest.When{keystest.Before, keystest.After} {
 		a, b, _ := sharing(t)

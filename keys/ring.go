@@ -192,7 +192,7 @@ func (r *Ring) read(ctx context.Context, bucket string, s slot, known openKEK) (
 	stored, err := r.ask(ctx, bucket, s)
 	switch {
 	case err == nil && !known.kek.IsZero() && known.kek.ID() == stored.ID:
-		return r.refreshed(known, stored, asked)
+		return r.refreshed(known, stored, s, asked)
 	case err == nil:
 		return r.openStored(stored, s, asked)
 	case errors.Is(err, ErrKEKNotFound) && s.active:
@@ -216,23 +216,27 @@ func (r *Ring) ask(ctx context.Context, bucket string, s slot) (StoredKEK, error
 }
 
 // refreshed takes over what may change: the state. The documents of an id never do, so they are not read again.
-func (r *Ring) refreshed(known openKEK, stored StoredKEK, asked time.Time) (openKEK, error) {
-	state, err := r.stateOf(stored)
+func (r *Ring) refreshed(known openKEK, stored StoredKEK, s slot, asked time.Time) (openKEK, error) {
+	state, err := r.stateFor(s, stored)
 	if err != nil {
 		return openKEK{}, err
 	}
 	return openKEK{kek: known.kek, state: state, seen: asked}, nil
 }
 
-// stateOf is the state to act on: only a KEK of this site's own is ever active here.
-func (r *Ring) stateOf(stored StoredKEK) (KEKState, error) {
-	if !stored.State.Valid() {
-		return 0, fmt.Errorf("%w: %s in the store", ErrMalformed, stored.State)
+// stateFor is the state to act on: only a KEK of this site's own is ever active here, and no other seals.
+func (r *Ring) stateFor(s slot, stored StoredKEK) (KEKState, error) {
+	state := stored.State
+	if !state.Valid() {
+		return 0, fmt.Errorf("%w: %s in the store", ErrMalformed, state)
 	}
-	if stored.State == Active && stored.Creator != r.identity.ID() {
-		return ReadOnly, nil
+	if state == Active && stored.Creator != r.identity.ID() {
+		state = ReadOnly
 	}
-	return stored.State, nil
+	if s.active && state != Active {
+		return 0, fmt.Errorf("%w: %s KEK given as the active one", ErrUntrusted, state)
+	}
+	return state, nil
 }
 
 // unavailable marks an error of store or system as one that may pass, unless it says something more exact.

@@ -13,12 +13,9 @@ func (r *Ring) openStored(stored StoredKEK, s slot, asked time.Time) (openKEK, e
 	if err != nil {
 		return openKEK{}, fmt.Errorf("read stored KEK: %w: %w", ErrUntrusted, err)
 	}
-	state, err := r.stateOf(stored)
+	state, err := r.stateFor(s, stored)
 	if err != nil {
 		return openKEK{}, fmt.Errorf("read stored KEK: %w", err)
-	}
-	if s.active && state != Active {
-		return openKEK{}, fmt.Errorf("read stored KEK: %w: %s KEK given as the active one", ErrUntrusted, state)
 	}
 	if err := r.verifyStored(record, grant, state); err != nil {
 		return openKEK{}, fmt.Errorf("read stored KEK: %w: %w", ErrUntrusted, err)

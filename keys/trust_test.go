@@ -145,6 +145,14 @@ func TestRecipientsAreMembersAndRecoveryOfThatBucketOnceEach(t *testing.T) {
 			t.Errorf("recipients of %s are %v, want %v", bucket, got, want)
 		}
 	}
+	for _, pattern := range []string{"b", "b*", "*"} {
+		if err := a.Trust.Distrust(other, pattern, keystest.Epoch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := ids(a.Trust.Recipients("b")); !slices.Equal(got, []keys.SiteID{self, offline}) {
+		t.Errorf("recipients of b after one has left are %v", got)
+	}
 	if got := ids(a.Trust.Members("c")); !slices.Equal(got, []keys.SiteID{self}) {
 		t.Errorf("members of c are %v", got)
 	}

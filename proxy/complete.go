@@ -57,7 +57,7 @@ func (h *Handler) completeMultipartUpload(rq *request) error {
 		return cerr
 	}
 	// The checksum headers of Complete speak of the object, not of this document.
-	body, err := rq.auth.Body(withoutChecksums(rq.Request), sigv4.BodyOptions{MaxLength: maxCompleteBody})
+	body, err := rq.auth.Body(rq.Request, sigv4.BodyOptions{MaxLength: maxCompleteBody, OtherChecksum: true})
 	if err != nil {
 		return err
 	}
@@ -532,15 +532,4 @@ func recordOfUpload(up *openUpload, chosen []metadata.UploadPart, sum metadata.C
 	}
 	rec.ETag = etagOfParts(rec.Parts, up.dek, up.envelope.ObjectID)
 	return rec, nil
-}
-
-// withoutChecksums hides the checksum headers from the verifier of the body: on Complete they speak of the object.
-func withoutChecksums(r *http.Request) *http.Request {
-	clone := *r
-	clone.Header = r.Header.Clone()
-	for _, alg := range checksum.All() {
-		clone.Header.Del(alg.Header())
-	}
-	clone.Header.Del("x-amz-sdk-checksum-algorithm")
-	return &clone
 }

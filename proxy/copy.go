@@ -176,9 +176,8 @@ func (h *Handler) mayRewrap(ctx context.Context, rq *request, c *copying, o *obj
 	if c.source.Bucket != c.dest.Bucket || o.kekState == keys.Closed || o.envelope.Flags&seal.CustomerKey != 0 || !c.write.Empty() {
 		return false, nil
 	}
-	// Another site's KEK may be a deposit site's, under which nobody else writes.
-	if o.kek.Creator() != h.cfg.Site {
-		return false, nil
+	if h.ring.CheckCopy(o.kek) != nil {
+		return false, nil // a deposit site's KEK, under which nobody else writes
 	}
 	if c.algorithm != checksum.None && (o.record.Checksum.Algorithm != c.algorithm || o.record.Checksum.Type != checksum.FullObject) {
 		return false, nil

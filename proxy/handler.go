@@ -36,6 +36,8 @@ type Ring interface {
 	// CheckObject says whether an object of this key may be sealed under this KEK: a deposit site's KEK is good only where
 	// the trust list lets that site write.
 	CheckObject(kek keys.KEK, objectKey string) error
+	// CheckCopy says whether a copy that keeps its DEK may be wrapped by this KEK.
+	CheckCopy(kek keys.KEK) error
 }
 
 // ETagMode says what a bucket's client-visible ETags are made of.

@@ -91,7 +91,7 @@ func TestTraces(t *testing.T) {
 		_, err := s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &b, Key: str("c"), Body: bytes.NewReader(nil), IfNoneMatch: str("*")})
 		return err
 	})
-	step("a copy (this backend does not pin, so it is streamed)", func() error {
+	step("the first copy probes whether the backend pins", func() error {
 		_, err := s.client.CopyObject(ctx, &s3.CopyObjectInput{Bucket: &b, Key: str("d"), CopySource: aws.String(b + "/b")})
 		return err
 	})

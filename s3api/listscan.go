@@ -24,6 +24,9 @@ func ScanListing(r io.Reader, urlEncoded bool) (*Listing, error) {
 	return &p.page, nil
 }
 
+// minEntryText is about how many bytes of XML the shortest entry has.
+const minEntryText = 200
+
 // pageScanner holds a page while its names are still as they came: whether they are encoded may be said behind them.
 type pageScanner struct {
 	s            *scanner
@@ -35,6 +38,7 @@ type pageScanner struct {
 
 func (p *pageScanner) scan(s *scanner) error {
 	p.s = s
+	p.page.Entries = make([]ListEntry, 0, min(len(s.data)/minEntryText, MaxListKeys))
 	visitEntry := p.entryField // made once, not once per entry
 	return s.children(func(name []byte) (err error) {
 		switch string(name) {
@@ -128,6 +132,9 @@ func (s *scanner) bool() (bool, error) {
 // finish decodes the names and settles the markers.
 func (p *pageScanner) finish(encoded bool) {
 	page := &p.page
+	if len(page.Entries) == 0 {
+		page.Entries = nil
+	}
 	last, lastVersion := "", ""
 	for i := range page.Entries {
 		e := &page.Entries[i]

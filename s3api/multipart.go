@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -101,14 +102,14 @@ func writeCopyResult(w io.Writer, root string, r CopyResult) error {
 
 // ScanCopyResult reads a backend's answer to CopyObject and gives the backend's entity tag, unquoted. An <Error> in a 200 is an *Error.
 func ScanCopyResult(r io.Reader) (etag string, err error) {
-	data, err := readXML(r, maxBackendDocument)
+	data, err := readXML(new(bytes.Buffer), r, maxBackendDocument)
 	if err != nil {
 		return "", err
 	}
 	if code, _ := scanError(data); code != "" {
 		return "", DecodeError(0, data)
 	}
-	err = decodeBackend(strings.NewReader(string(data)), maxBackendDocument, func(s *scanner) error {
+	err = decodeBackend(bytes.NewReader(data), maxBackendDocument, func(s *scanner) error {
 		return s.children(func(name []byte) (err error) {
 			if string(name) == "ETag" {
 				etag, err = s.text()

@@ -1,11 +1,13 @@
 package s3api
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // The longest documents that clients may send, in bytes.
@@ -21,7 +23,7 @@ var errDuplicate = fmt.Errorf("%w: element given twice", errXML)
 // decodeClient reads a client's document with the given root element. read gets the scanner inside the root. An *Error that it gives is
 // handed on; anything else becomes MalformedXML. A document that is too long is MaxMessageLengthExceeded.
 func decodeClient(r io.Reader, limit int64, root string, read func(s *scanner) error) *Error {
-	data, err := readXML(r, limit)
+	data, err := readXML(new(bytes.Buffer), r, limit)
 	switch {
 	case errors.Is(err, errXML):
 		return ErrMaxMessageLengthExceeded.Field("MaxMessageLengthBytes", strconv.FormatInt(limit, 10))
@@ -49,9 +51,22 @@ func decodeClient(r io.Reader, limit int64, root string, read func(s *scanner) e
 	return ErrMalformedXML
 }
 
-// decodeBackend reads a backend's document with one of the given root elements.
+// answers lends out buffers for backends' documents. Nothing that is read from one points into it.
+var answers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// decodeBackend reads a backend's document with one of the given root elements. read must not keep slices that the scanner gave it.
 func decodeBackend(r io.Reader, limit int64, read func(s *scanner) error, roots ...string) error {
-	data, err := readXML(r, limit)
+	buf, ok := answers.Get().(*bytes.Buffer)
+	if !ok {
+		buf = new(bytes.Buffer)
+	}
+	defer func() {
+		if buf.Cap() <= maxPooledPage {
+			buf.Reset()
+			answers.Put(buf)
+		}
+	}()
+	data, err := readXML(buf, r, limit)
 	if err != nil {
 		return fmt.Errorf("read backend's %s: %w", roots[0], err)
 	}

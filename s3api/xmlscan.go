@@ -48,16 +48,16 @@ func newScanner(data []byte, source xmlSource) *scanner {
 	return &scanner{data: data, source: source}
 }
 
-// readXML reads a whole document of at most limit bytes.
-func readXML(r io.Reader, limit int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+// readXML reads a whole document of at most limit bytes into buf and gives its bytes, which are buf's.
+func readXML(buf *bytes.Buffer, r io.Reader, limit int64) ([]byte, error) {
+	n, err := buf.ReadFrom(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(data)) > limit {
+	if n > limit {
 		return nil, fmt.Errorf("%w: longer than %d bytes", errXML, limit)
 	}
-	return data, nil
+	return buf.Bytes(), nil
 }
 
 // root opens the root element and gives its name.
@@ -119,12 +119,7 @@ func (s *scanner) children(visit func(name []byte) error) error {
 		if bytes.HasPrefix(s.data[s.pos:], []byte("</")) {
 			return s.closeTag()
 		}
-		if skipped, err := s.skipCDATA(); err != nil {
-			return err
-		} else if skipped {
-			continue
-		}
-		if skipped, err := s.skipMarkup(); err != nil {
+		if skipped, err := s.skipNonElement(); err != nil {
 			return err
 		} else if skipped {
 			continue
@@ -315,17 +310,20 @@ func (s *scanner) skipAttributes(i int) (end int, empty bool, err error) {
 
 // closeTag reads the end tag at pos, which must be that of the innermost open element.
 func (s *scanner) closeTag() error {
-	n := bytes.IndexByte(s.data[s.pos:], '>')
-	if n < 0 || len(s.open) == 0 {
-		return fmt.Errorf("%w: bad end tag", errXML)
+	if len(s.open) == 0 {
+		return fmt.Errorf("%w: stray end tag", errXML)
 	}
-	name := bytes.TrimRight(s.data[s.pos+2:s.pos+n], " \t\r\n")
 	top := len(s.open) - 1
-	if !bytes.Equal(name, s.open[top]) {
+	rest, ok := bytes.CutPrefix(s.data[s.pos+len("</"):], s.open[top])
+	i := 0
+	for i < len(rest) && isSpace(rest[i]) {
+		i++
+	}
+	if !ok || i == len(rest) || rest[i] != '>' {
 		return fmt.Errorf("%w: end tag does not match", errXML)
 	}
+	s.pos += len("</") + len(s.open[top]) + i + 1
 	s.open = s.open[:top]
-	s.pos += n + 1
 	return nil
 }
 
@@ -368,9 +366,15 @@ func (s *scanner) cdata() (content []byte, ok bool, err error) {
 	return rest[:n], true, nil
 }
 
-func (s *scanner) skipCDATA() (bool, error) {
-	_, ok, err := s.cdata()
-	return ok, err
+// skipNonElement passes over whatever begins with '<' at pos and is no element.
+func (s *scanner) skipNonElement() (bool, error) {
+	if s.pos+1 < len(s.data) && s.data[s.pos+1] != '!' && s.data[s.pos+1] != '?' {
+		return false, nil
+	}
+	if _, ok, err := s.cdata(); ok || err != nil {
+		return ok, err
+	}
+	return s.skipMarkup()
 }
 
 func (s *scanner) skipSpace() {

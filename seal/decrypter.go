@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -135,7 +136,7 @@ func (d *Decrypter) fill(buf *frame) {
 		if d.err != nil {
 			d.pending = nil
 		}
-		if d.err != nil && d.err != io.EOF {
+		if d.err != nil && !errors.Is(d.err, io.EOF) {
 			clear(buf[:]) // a last chunk may have opened before its footer did not
 		}
 	}
@@ -234,7 +235,7 @@ func (d *Decrypter) leavePart() error {
 // read fills p from the source. A clean end is the storage's doing, and so a fault; any other error is the connection's.
 func (d *Decrypter) read(p []byte, chunk int64) error {
 	_, err := d.src.full(p)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return d.fault(FaultTruncated, chunk)
 	}
 	return err

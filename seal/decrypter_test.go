@@ -275,7 +275,7 @@ func TestDecrypterPassesErrorsOfTheSourceOn(t *testing.T) {
 	for _, have := range []int{0, 10, 64, 100, 70000, len(o.stored) - 1, len(o.stored)} {
 		src := io.MultiReader(bytes.NewReader(o.stored[:have]), iotest.ErrReader(io.ErrUnexpectedEOF))
 		got, err := io.ReadAll(seal.NewDecrypter(o.dek, o.id, o.geometry, 0, 70010, src))
-		if err != io.ErrUnexpectedEOF {
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%d bytes: error %v", have, err)
 		}
 		if len(got) == len(o.plain) {

@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -119,7 +120,7 @@ func (e *Encrypter) sealNext(dst []byte) (n int, err error) {
 	if e.chunk < chunks {
 		size := min(chunkSize64, e.part.Size-e.chunk*chunkSize64)
 		plain := dst[n : n+int(size)]
-		if _, err := e.src.full(plain); err == io.EOF {
+		if _, err := e.src.full(plain); errors.Is(err, io.EOF) {
 			return 0, fmt.Errorf("seal part: %w: source ended early", ErrPlaintextLength)
 		} else if err != nil {
 			return 0, err
@@ -156,7 +157,7 @@ func (e *Encrypter) finish(dst []byte) error {
 
 // endOf turns the end of a stream into WriteTo's "no error".
 func endOf(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err

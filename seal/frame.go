@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"errors"
 	"io"
 	"sync"
 )
@@ -99,7 +100,7 @@ func (s *source) ended() (bool, error) {
 	if n > 0 {
 		return false, nil
 	}
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		return false, err
 	}
 	return true, nil

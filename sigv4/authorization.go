@@ -40,6 +40,7 @@ func (v *Verifier) verifyHeader(r *http.Request, path string, query []parameter)
 	if err := checkSigned(r, c.signedHeaders, headerContentSHA256, headerMalformed); err != nil {
 		return nil, err
 	}
+	c.rawPath = path
 	if c.path, err = canonicalPath(path); err != nil {
 		return nil, err
 	}

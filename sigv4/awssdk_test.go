@@ -194,3 +194,23 @@ func TestPresignedUploadsOfTheSDKVerify(t *testing.T) {
 		}
 	}
 }
+
+func TestASignatureOverTheRawPathVerifiesToo(t *testing.T) {
+	const raw = "/bucket/a%2fb(c)"
+	r := request(t, raw)
+	r.URL.Opaque = "//" + r.URL.Host + raw // what the signer signs as it stands
+	hash := hex.EncodeToString(sum(checksum.SHA256, nil))
+	r.Header.Set("X-Amz-Content-Sha256", hash)
+	if err := sdkSigner().SignHTTP(context.Background(), sdkCredentials, r, hash, "s3", "eu-central-1", signedAt); err != nil {
+		t.Fatal(err)
+	}
+	received := sigv4test.Receive(r)
+	received.RequestURI = raw
+	if _, err := verifierAt(signedAt).Verify(received); err != nil {
+		t.Fatal(err)
+	}
+	received.RequestURI = "/bucket/a%2Fc(c)"
+	if _, err := verifierAt(signedAt).Verify(received); !errors.Is(err, sigv4.ErrSignatureDoesNotMatch) {
+		t.Fatalf("another path under the same signature: %v", err)
+	}
+}

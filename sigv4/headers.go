@@ -126,13 +126,17 @@ func signingTime(h http.Header) (time.Time, error) {
 	return time.Time{}, errNoDate
 }
 
-// parseTime reads the forms that clients use: ISO 8601 basic, and those of RFC 9110 section 5.6.7, also with a numeric zone.
+// parseTime reads the forms that clients use: ISO 8601 basic, and those of RFC 9110 section 5.6.7, also with a numeric zone or with "UTC" for
+// "GMT", as rclone writes it.
 func parseTime(s string) (time.Time, bool) {
 	if t, err := time.Parse(timeFormat, s); err == nil {
 		return t, true
 	}
 	if t, err := time.Parse(time.RFC1123Z, s); err == nil {
 		return t, true
+	}
+	if utc, ok := strings.CutSuffix(s, " UTC"); ok {
+		s = utc + " GMT"
 	}
 	t, err := http.ParseTime(s)
 	return t, err == nil

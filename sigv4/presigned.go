@@ -38,6 +38,7 @@ func (v *Verifier) verifyPresigned(r *http.Request, path string, query []paramet
 	if c.payload, err = presignedPayload(r.Header, query); err != nil {
 		return nil, err
 	}
+	c.rawPath = path
 	if c.path, err = canonicalPath(path); err != nil {
 		return nil, err
 	}

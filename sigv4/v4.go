@@ -68,6 +68,9 @@ type claim struct {
 	signed        time.Time
 	payload       string // x-amz-content-sha256 or what stands for it
 	path, query   string // canonical
+	// rawPath is the path as sent. A client that signs the very spelling it sends ("%2F" inside a key) is believed too: the
+	// signature covers the request line either way.
+	rawPath string
 }
 
 func (c claim) canonicalRequest(r *http.Request) string {
@@ -95,7 +98,12 @@ func (v *Verifier) verifyClaim(r *http.Request, c claim) (*Auth, error) {
 	text := c.stringToSign(request)
 	want := hex.EncodeToString(hmacSHA256(key[:], text))
 	if !hmac.Equal([]byte(want), []byte(c.signature)) {
-		return nil, mismatch(c.credential.accessKeyID, text, c.signature, request, r.Header)
+		raw := c
+		raw.path = c.rawPath
+		want = hex.EncodeToString(hmacSHA256(key[:], c.stringToSign(raw.canonicalRequest(r))))
+		if !hmac.Equal([]byte(want), []byte(c.signature)) {
+			return nil, mismatch(c.credential.accessKeyID, text, c.signature, request, r.Header)
+		}
 	}
 	remember()
 	return &Auth{

@@ -404,7 +404,7 @@ func TestHeaderValuesVerifyInCanonicalForm(t *testing.T) {
 
 // A client may date its request with Date alone, in any form that HTTP knows.
 func TestDateHeaderStandsForAmzDate(t *testing.T) {
-	for _, date := range []string{"Sun, 22 Nov 2026 12:00:00 GMT", "Sun, 22 Nov 2026 13:00:00 +0100", "20261122T120000Z"} {
+	for _, date := range []string{"Sun, 22 Nov 2026 12:00:00 GMT", "Sun, 22 Nov 2026 13:00:00 +0100", "Sun, 22 Nov 2026 12:00:00 UTC", "20261122T120000Z"} {
 		r := request(t, "/", "Date", date)
 		sigv4test.New(signedAt).SignWithDate(r, unsigned)
 		if _, err := verifierAt(signedAt).Verify(sigv4test.Receive(r)); err != nil {

@@ -547,4 +547,3 @@ func TestReaderKeepsWhatIsOverwritten(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
-

@@ -21,11 +21,15 @@ var (
 	_ gofakes3.MultipartBackend = fake{}
 )
 
-// fakeError gives an error the type by which gofakes3 finds code and status.
+// fakeError gives an error the type by which gofakes3 finds code and status: it does not unwrap.
 func fakeError(err error) error {
 	var e *s3api.Error
-	if errors.As(err, &e) {
+	var own gofakes3.Error
+	switch {
+	case errors.As(err, &e):
 		return gofakes3.ErrorMessage(gofakes3.ErrorCode(e.Code), e.Message)
+	case errors.As(err, &own):
+		return own
 	}
 	return err
 }

@@ -27,18 +27,29 @@ type Config struct {
 	// The region that cofre answers to clients. They may sign for any region.
 	Region string `yaml:"region"`
 
-	TLS         TLSConfig          `yaml:"tls"`
-	Site        SiteConfig         `yaml:"site"`
-	Backend     BackendConfig      `yaml:"backend"`
-	Metadata    MetadataConfig     `yaml:"metadata"`
-	Cache       CacheConfig        `yaml:"cache"`
-	Buckets     []BucketConfig     `yaml:"buckets"`
+	// Makes cofre itself speak https. Leave it out behind a load balancer that does.
+	TLS TLSConfig `yaml:"tls"`
+	// Who this site is.
+	Site SiteConfig `yaml:"site"`
+	// The S3 storage behind cofre.
+	Backend BackendConfig `yaml:"backend"`
+	// Where sizes, ETags, uploads and credentials are kept.
+	Metadata MetadataConfig `yaml:"metadata"`
+	// An optional cache that replicas share. Losing it costs speed, never truth.
+	Cache CacheConfig `yaml:"cache"`
+	// What holds for the buckets that a pattern names. The first entry that matches a bucket is the only one that counts; a
+	// bucket that none matches has the defaults.
+	Buckets []BucketConfig `yaml:"buckets"`
+	// Credentials that need no store: the first ones of an installation, and those that must work while the store is down.
+	// They win over stored ones with the same access key. `cofre credential add` makes stored ones.
 	Credentials []CredentialConfig `yaml:"credentials"`
-	Limits      LimitsConfig       `yaml:"limits"`
-	Log         LogConfig          `yaml:"log"`
+	// What one process takes on.
+	Limits LimitsConfig `yaml:"limits"`
+	// The log on standard error: JSON, one line per request, without headers, query strings and object keys.
+	Log LogConfig `yaml:"log"`
 }
 
-// TLSConfig makes cofre itself speak https. Leave it out behind a load balancer that does.
+// TLSConfig is the key tls.
 type TLSConfig struct {
 	// PEM file of the certificate, the chain behind it. Both files are read again when they change.
 	Cert string `yaml:"cert" example:"/etc/cofre/tls.crt"`
@@ -46,33 +57,33 @@ type TLSConfig struct {
 	Key string `yaml:"key" example:"/etc/cofre/tls.key"`
 }
 
-// SiteConfig is who this site is.
+// SiteConfig is the key site.
 type SiteConfig struct {
 	// The identity file that `cofre site init` made. The trust list lies beside it, with .trust.json at the end of its name.
 	// Keep a copy of the file and of the passphrase, apart from each other: without both, or a recovery identity, nothing
 	// that this site sealed can be opened.
-	Identity string `yaml:"identity" example:"/etc/cofre/site.age"`
+	Identity string `yaml:"identity" required:"true" example:"/etc/cofre/site.age"`
 	// The passphrase of the identity file.
 	Passphrase access.Secret `yaml:"passphrase"`
 	// A file that holds the passphrase.
-	PassphraseFile string `yaml:"passphrase_file" example:"/run/secrets/cofre-passphrase"`
+	PassphraseFile string `yaml:"passphrase_file" required:"true" example:"/run/secrets/cofre-passphrase"`
 	// Cards of recovery identities, files as `cofre site show --card` prints them. They are given every key that this site
 	// makes from then on. Taking one out of this list does not withdraw it: `cofre site distrust` does.
 	Recovery []string `yaml:"recovery" example:"[/etc/cofre/recovery.card.json]"`
 }
 
-// BackendConfig is the S3 storage behind cofre.
+// BackendConfig is the key backend.
 type BackendConfig struct {
 	// Its URL: http or https, host, and port where it is another one than usual. Requests are path-style.
-	Endpoint string `yaml:"endpoint" example:"https://rgw.example.org"`
+	Endpoint string `yaml:"endpoint" required:"true" example:"https://rgw.example.org"`
 	// The region that requests to it are signed for. Ceph RGW takes any.
 	Region string `yaml:"region"`
 	// The access key of the site's own backend user, who must be able to read every served bucket.
-	AccessKey string `yaml:"access_key" example:"SITEACCESSKEY"`
+	AccessKey string `yaml:"access_key" required:"true" example:"SITEACCESSKEY"`
 	// Its secret key.
 	SecretKey access.Secret `yaml:"secret_key"`
 	// A file that holds the secret key.
-	SecretKeyFile string `yaml:"secret_key_file" example:"/run/secrets/cofre-backend"`
+	SecretKeyFile string `yaml:"secret_key_file" required:"true" example:"/run/secrets/cofre-backend"`
 	// The bucket for signed key records, grants and layouts. One for all sites that share a backend. Clients cannot see
 	// it. It is made at the first start; its loss is the loss of every multipart object.
 	SystemBucket string `yaml:"system_bucket"`
@@ -85,7 +96,7 @@ type BackendConfig struct {
 	Users []BackendUserConfig `yaml:"users"`
 }
 
-// BackendUserConfig is one further user of the backend.
+// BackendUserConfig is an entry of backend.users.
 type BackendUserConfig struct {
 	// The name that credentials use for it.
 	Name string `yaml:"name" example:"ann"`
@@ -97,16 +108,16 @@ type BackendUserConfig struct {
 	SecretKeyFile string `yaml:"secret_key_file" example:"/run/secrets/cofre-backend-ann"`
 }
 
-// MetadataConfig is where sizes, ETags, uploads and credentials are kept.
+// MetadataConfig is the key metadata.
 type MetadataConfig struct {
 	// postgres://user:password@host/database for production, or sqlite:///path/to/file for a single process. Tables are
 	// made and changed at start.
-	URL access.Secret `yaml:"url" example:"sqlite:///var/lib/cofre/metadata.db"`
+	URL access.Secret `yaml:"url" required:"true" example:"sqlite:///var/lib/cofre/metadata.db"`
 	// A file that holds the URL.
 	URLFile string `yaml:"url_file" example:"/run/secrets/cofre-metadata-url"`
 }
 
-// CacheConfig is an optional cache that replicas share. Losing it costs speed, never truth.
+// CacheConfig is the key cache.
 type CacheConfig struct {
 	// redis://user:password@host:port/db, or rediss:// for TLS.
 	Redis access.Secret `yaml:"redis" example:"redis://redis.example.org:6379/0"`
@@ -114,8 +125,7 @@ type CacheConfig struct {
 	RedisFile string `yaml:"redis_file" example:"/run/secrets/cofre-redis-url"`
 }
 
-// BucketConfig is what holds for the buckets that a pattern names. The first entry that matches a bucket is the only one
-// that counts; a bucket that none matches has the defaults.
+// BucketConfig is an entry of buckets.
 type BucketConfig struct {
 	// Bucket name, or a pattern in which * is any run of characters and ? any one.
 	Name string `yaml:"name" example:"photos-*"`
@@ -125,7 +135,7 @@ type BucketConfig struct {
 	// Seal content type, user metadata and the like too. Switch it off where the backend must see them, or where its
 	// limit on header sizes is too small.
 	SealAttributes bool `yaml:"seal_attributes"`
-	// Keep user metadata in clear in the metadata store, for search.
+	// Keep user metadata in clear in the metadata store, for search. Not in this version: true is refused.
 	IndexMetadata bool `yaml:"index_metadata"`
 	// What ETags are: md5 as everywhere in S3, or opaque, which is faster and takes from clients the check that they do
 	// with an MD5.
@@ -137,8 +147,7 @@ type BucketConfig struct {
 	AnonymousPrefixes []string `yaml:"anonymous_prefixes" example:"[public/]"`
 }
 
-// CredentialConfig is a credential that needs no store: the first ones of an installation, and those that must work while
-// the store is down. It wins over a stored one with the same access key. `cofre credential add` makes stored ones.
+// CredentialConfig is an entry of credentials.
 type CredentialConfig struct {
 	// The access key id that the client uses.
 	AccessKey string `yaml:"access_key" example:"CFREEXAMPLE234567ABC"`
@@ -152,7 +161,7 @@ type CredentialConfig struct {
 	Grants []GrantConfig `yaml:"grants"`
 }
 
-// GrantConfig allows something.
+// GrantConfig is an entry of a credential's grants.
 type GrantConfig struct {
 	// Bucket name, or a pattern with * and ?.
 	Bucket string `yaml:"bucket" example:"photos-*"`
@@ -162,7 +171,7 @@ type GrantConfig struct {
 	Actions Words `yaml:"actions" example:"[read, list]"`
 }
 
-// LimitsConfig bounds what one process takes on.
+// LimitsConfig is the key limits.
 type LimitsConfig struct {
 	// Requests in flight; more get 503 SlowDown.
 	Requests int `yaml:"requests"`
@@ -188,7 +197,7 @@ type LimitsConfig struct {
 	CredentialGrace time.Duration `yaml:"credential_grace"`
 }
 
-// LogConfig is the log on standard error: JSON, one line per request, without headers, query strings and object keys.
+// LogConfig is the key log.
 type LogConfig struct {
 	// debug, info, warn or error.
 	Level string `yaml:"level"`

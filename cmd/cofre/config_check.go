@@ -228,6 +228,9 @@ func (l *loader) checkBuckets(c *Config) {
 		}
 		l.oneOf(key+".unsealed", b.Unsealed, unsealedWords)
 		l.oneOf(key+".etag", b.ETag, etagWords)
+		if b.IndexMetadata {
+			l.report(key+".index_metadata", "is not in this version", "leave it out")
+		}
 		for _, word := range b.Anonymous {
 			l.oneOf(key+".anonymous", word, anonymousWords)
 		}

@@ -79,6 +79,7 @@ func siteInitCommand(a app) *cobra.Command {
 	var src siteSource
 	var name string
 	var ifMissing bool
+	var workFactor int
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Make the identity of a new site, in a file sealed by a passphrase",
@@ -106,11 +107,13 @@ func siteInitCommand(a app) *cobra.Command {
 			if len(pass) < minPassphrase {
 				return fmt.Errorf("make identity: the passphrase has %d characters; use at least %d", len(pass), minPassphrase)
 			}
-			return makeIdentity(a, path, name, pass)
+			return makeIdentity(a, path, name, pass, agefile.Config{WorkFactor: workFactor})
 		},
 	}
 	src.flags(cmd, a)
 	cmd.Flags().StringVar(&name, "name", hostname(), "the site's name, shown to people at other sites")
+	cmd.Flags().IntVar(&workFactor, "work-factor", agefile.DefaultWorkFactor,
+		"how hard guessing the passphrase is made, doubled by each step: 18 costs every start a second and 256 MiB;\nfor a random passphrase of 32 characters 10 is as good")
 	cmd.Flags().BoolVar(&ifMissing, "if-missing", false, "do nothing, with success, where the file is there already")
 	return cmd
 }
@@ -124,12 +127,12 @@ func hostname() string {
 	return name
 }
 
-func makeIdentity(a app, path, name string, pass access.Secret) error {
+func makeIdentity(a app, path, name string, pass access.Secret, how agefile.Config) error {
 	id, err := keys.GenerateIdentity(name)
 	if err != nil {
 		return usagef("make identity: %w", err)
 	}
-	if err := agefile.Write(path, pass.Reveal(), id); err != nil {
+	if err := how.Write(path, pass.Reveal(), id); err != nil {
 		return err
 	}
 	trust, err := openTrust(context.Background(), id, trustPath(path), nil)

@@ -37,7 +37,7 @@ func (s *Store) run(ctx context.Context, call string, r repeatable, do func(quer
 		if i > 0 {
 			select {
 			case <-ctx.Done():
-				return s.wrap(call, err)
+				return s.wrap(ctx, call, err)
 			case <-time.After(retryPause):
 			}
 		}
@@ -49,18 +49,18 @@ func (s *Store) run(ctx context.Context, call string, r repeatable, do func(quer
 			break
 		}
 	}
-	return s.wrap(call, err)
+	return s.wrap(ctx, call, err)
 }
 
 // wrap names the call. What means that the server cannot be reached or cannot serve matches metadata.ErrUnavailable and,
 // unless it was only the caller's patience that ended, makes the store unhealthy until a ping succeeds.
-func (s *Store) wrap(call string, err error) error {
+func (s *Store) wrap(ctx context.Context, call string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, context.Canceled):
-		return fmt.Errorf("%s: %w", call, err)
-	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fmt.Errorf("%s: %w: %w", call, ctx.Err(), err)
+	case ctx.Err() != nil, pgconn.Timeout(err):
 		// It may be the server's silence: the pinger finds out.
 		s.suspect()
 		return fmt.Errorf("%s: %w: %w", call, metadata.ErrUnavailable, err)
@@ -87,7 +87,6 @@ const (
 	codeSerialization       = "40001"
 	codeDeadlock            = "40P01"
 	codeLockNotAvailable    = "55P03" // lock_timeout
-	codeQueryCanceled       = "57014"
 )
 
 func code(err error) string {

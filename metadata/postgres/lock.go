@@ -62,7 +62,7 @@ func (s *Store) lockError(ctx context.Context, call string, err error) error {
 		// It was not had in time, whoever noticed first: the pool, the server or the context.
 		return fmt.Errorf("%s: %w: %w", call, metadata.ErrLockTimeout, errors.Join(context.Cause(ctx), err))
 	}
-	return s.wrap(call, err)
+	return s.wrap(ctx, call, err)
 }
 
 // lock implements metadata.Lock.
@@ -93,7 +93,7 @@ func (l *lock) take(ctx context.Context, id int64) error {
 
 // Latest implements metadata.Lock.
 func (l *lock) Latest(ctx context.Context, bucket, key, versionID string) (rec metadata.Record, err error) {
-	err = l.run("find record under lock", func(q querier) (err error) {
+	err = l.run(ctx, "find record under lock", func(q querier) (err error) {
 		rec, err = latestRecord(ctx, q, bucket, key, versionID)
 		return err
 	})
@@ -102,7 +102,7 @@ func (l *lock) Latest(ctx context.Context, bucket, key, versionID string) (rec m
 
 // ByEnvelope implements metadata.Lock.
 func (l *lock) ByEnvelope(ctx context.Context, bucket, key string, env metadata.Envelope) (rec metadata.Record, err error) {
-	err = l.run("find record by envelope under lock", func(q querier) (err error) {
+	err = l.run(ctx, "find record by envelope under lock", func(q querier) (err error) {
 		rec, err = recordByEnvelope(ctx, q, bucket, key, env)
 		return err
 	})
@@ -112,7 +112,7 @@ func (l *lock) ByEnvelope(ctx context.Context, bucket, key string, env metadata.
 // Held implements metadata.Lock. The server answers on the very connection whose transaction has the lock. A transaction
 // in which a read failed counts as lost too: the server has the lock still, but lets nothing be asked any more.
 func (l *lock) Held(ctx context.Context) error {
-	err := l.run("check lock", func(q querier) error {
+	err := l.run(ctx, "check lock", func(q querier) error {
 		_, err := q.Exec(ctx, `SELECT 1`)
 		return err
 	})
@@ -122,13 +122,13 @@ func (l *lock) Held(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", metadata.ErrLockLost, err)
 }
 
-func (l *lock) run(call string, do func(querier) error) error {
+func (l *lock) run(ctx context.Context, call string, do func(querier) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.conn == nil || l.store.isClosed() {
+	if l.conn == nil || l.store.closed.Load() {
 		return fmt.Errorf("%s: %w", call, metadata.ErrLockLost)
 	}
-	return l.store.wrap(call, do(l.conn))
+	return l.store.wrap(ctx, call, do(l.conn))
 }
 
 // Unlock implements metadata.Lock.

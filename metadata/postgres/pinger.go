@@ -91,8 +91,6 @@ func (p *pinger) run() {
 func (p *pinger) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() {})
-	defer stop()
 	if p.conn == nil {
 		conn, err := pgx.ConnectConfig(ctx, p.config)
 		if err != nil {

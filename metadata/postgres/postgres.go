@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -43,7 +42,7 @@ type Store struct {
 	clock   clock
 	healthy atomic.Bool
 	pinger  *pinger
-	closing sync.Once
+	closed  atomic.Bool
 }
 
 var _ metadata.Store = (*Store)(nil)
@@ -63,7 +62,7 @@ func Open(ctx context.Context, url string, cfg Config) (*Store, error) {
 	}
 	s := &Store{}
 	if err := s.open(ctx, url, cfg); err != nil {
-		return nil, errors.Join(s.wrap("open metadata store", err), s.Close())
+		return nil, errors.Join(s.wrap(ctx, "open metadata store", err), s.Close())
 	}
 	return s, nil
 }
@@ -106,16 +105,17 @@ func cancelPolitely(conn *pgconn.PgConn) ctxwatch.Handler {
 
 // Close implements metadata.Store.
 func (s *Store) Close() error {
-	s.closing.Do(func() {
-		if s.pinger != nil {
-			s.pinger.stop()
+	if s.closed.Swap(true) {
+		return nil
+	}
+	if s.pinger != nil {
+		s.pinger.stop()
+	}
+	for _, pool := range []*pgxpool.Pool{s.pool, s.keyLocks, s.uploadLocks} {
+		if pool != nil {
+			closePool(pool)
 		}
-		for _, pool := range []*pgxpool.Pool{s.pool, s.keyLocks, s.uploadLocks} {
-			if pool != nil {
-				closePool(pool)
-			}
-		}
-	})
+	}
 	return nil
 }
 

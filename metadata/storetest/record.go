@@ -142,6 +142,24 @@ var recordTests = map[string]func(*suite){
 			s.Errorf("version %q, tombstoned %v; want the live row", got.VersionID, got.Tombstoned)
 		}
 	},
+	"KnownCountsTombstonesToo": func(s *suite) {
+		rec := s.add(s.version("k", "v1"), metadata.Committed)
+		known := func(bucket, key, version string, want bool) {
+			s.Helper()
+			got, err := s.store.Known(s.ctx, bucket, key, version)
+			s.must(err)
+			if got != want {
+				s.Errorf("known %q %q %q: %v", bucket, key, version, got)
+			}
+		}
+		known(s.bucket, "k", "v1", true)
+		s.must(s.store.Tombstone(s.ctx, metadata.Deletion{Bucket: s.bucket, Key: "k", VersionID: "v1", Began: s.later(rec.Committed)}))
+		s.dead(rec)
+		known(s.bucket, "k", "v1", true)
+		known(s.bucket, "k", metadata.NullVersion, false)
+		known(s.bucket, "K", "v1", false)
+		known(s.bucket+"2", "k", "v1", false)
+	},
 	"AddAgainChangesNothing": func(s *suite) {
 		first := s.record("k")
 		first.Parts = parts(2)
