@@ -96,7 +96,7 @@ func (h *Handler) createBucket(rq *request) error {
 	ctx := rq.Context()
 	if resp, err := h.backend.Do(ctx, rq.as(), &BackendRequest{Method: http.MethodHead, Bucket: rq.call.Bucket}); err == nil {
 		resp.Body.Close()
-	} else if hasStatus(err, http.StatusNotFound) {
+	} else if hasStatus(err, http.StatusNotFound) && h.bucketIsGone(ctx, rq.call.Bucket) {
 		// A bucket of this name may have been deleted behind cofre's back, or cofre may have died before it could close the
 		// old bucket's KEKs. A bucket made again never goes on with them (docs/FORMAT.md section 7 rule 7).
 		if err := h.closeBucket(ctx, rq); err != nil {
@@ -116,6 +116,14 @@ func (h *Handler) createBucket(rq *request) error {
 	rq.w.Header().Set("Content-Length", "0")
 	rq.w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// bucketIsGone asks again, by a request whose answer has a document, whether there is no such bucket. A 404 alone may come
+// from anything between here and the storage, and what follows buries every row of the bucket.
+func (h *Handler) bucketIsGone(ctx context.Context, bucket string) bool {
+	h.buckets.cache.Invalidate(bucket)
+	_, err := h.freshFacts(ctx, access.SiteUser, bucket)
+	return hasStatus(err, http.StatusNotFound) && hasCode(err, s3api.ErrNoSuchBucket.Code)
 }
 
 // closeBucket closes the KEKs of a bucket that is gone and buries its rows.

@@ -46,6 +46,9 @@ func (h *Handler) copyObject(rq *request) error {
 	if err != nil {
 		return err
 	}
+	if !h.store.Healthy() {
+		return metadata.ErrUnavailable
+	}
 	return h.answerSlowly(rq, func() (*answer, error) { return h.copy(rq.Context(), rq, c) })
 }
 
@@ -139,7 +142,7 @@ func (h *Handler) copy(ctx context.Context, rq *request, c *copying) (*answer, e
 			return nil, err
 		}
 		if !rewrap {
-			return h.copyStreamed(ctx, rq, c, attrs)
+			return h.copyStreamed(ctx, rq, c)
 		}
 		a, err := h.copyRewrapped(ctx, rq, c, o, attrs)
 		if !errors.Is(err, errChanged) {
@@ -220,12 +223,15 @@ func (h *Handler) copyRewrapped(ctx context.Context, rq *request, c *copying, o 
 		return nil, err
 	}
 	rec := copyRecord(o, c.dest, head, attrs, rq.began)
-	if mine {
-		// The version comes from here, since RGW's answer to a copy names none. Without a match neither row nor tombstone
-		// is written: another writer was quicker, and the row is made when somebody reads this version.
-		rec.VersionID, rec.BackendETag = versionOf(header), unquote(header.Get("ETag"))
-		h.committed(commit.ctx, rq, rec)
+	if !mine {
+		// Another writer was quicker: what HEAD shows is his. Neither row nor tombstone is written (the row is made when
+		// somebody reads this version), and his object gets neither these tags nor its version named in this answer.
+		h.records.forget(c.dest.Bucket, c.dest.Key, "")
+		return copyAnswer(rq, o.response.Header, nil, rec), nil
 	}
+	// The version comes from here, since RGW's answer to a copy names none.
+	rec.VersionID, rec.BackendETag = versionOf(header), unquote(header.Get("ETag"))
+	h.committed(commit.ctx, rq, rec)
 	if err := h.putTags(commit.ctx, rq, c, header); err != nil {
 		return nil, err
 	}
@@ -249,7 +255,7 @@ func copyHeaders(from http.Header) http.Header {
 func setCopySource(header http.Header, source target, backendETag string) {
 	name := "/" + source.Bucket + "/" + s3api.EscapePath(source.Key)
 	if source.VersionID != "" {
-		name += "?versionId=" + source.VersionID
+		name += "?versionId=" + s3api.EscapePath(source.VersionID)
 	}
 	header.Set("x-amz-copy-source", name)
 	header.Set("x-amz-metadata-directive", "REPLACE")
@@ -267,13 +273,18 @@ func copyRecord(o *object, dest target, head *sealedHead, attrs seal.Attributes,
 }
 
 // copyStreamed reads the source, verified, and writes it as a new object with a DEK of its own.
-func (h *Handler) copyStreamed(ctx context.Context, rq *request, c *copying, attrs seal.Attributes) (*answer, error) {
+func (h *Handler) copyStreamed(ctx context.Context, rq *request, c *copying) (*answer, error) {
 	o, err := h.open(ctx, rq.reading(), c.source, func(rec *metadata.Record) ask { return ask{whole: true, n: rec.Size} })
 	if err != nil {
 		return nil, err
 	}
 	defer o.response.Body.Close()
 	if err := c.judge(o); err != nil {
+		return nil, err
+	}
+	// Of this very object: the one that was looked at first may have been replaced since.
+	attrs, err := c.attributes(rq, o)
+	if err != nil {
 		return nil, err
 	}
 	dec := h.decrypter(ctx, o)
@@ -386,9 +397,9 @@ func (h *Handler) copyTags(ctx context.Context, rq *request, c *copying) (string
 	if err != nil || len(doc) == 0 {
 		return "", err
 	}
-	tags, cerr := s3api.DecodeTagging(bytes.NewReader(doc), maxObjectTags)
-	if cerr != nil {
-		return "", nil
+	tags, err := s3api.ScanTagging(bytes.NewReader(doc))
+	if err != nil {
+		return "", err
 	}
 	return s3api.EncodeTaggingHeader(tags), nil
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 
@@ -24,6 +25,9 @@ func (h *Handler) deleteObject(rq *request) error {
 		}
 	}
 	t := rq.target()
+	if !rq.mayDelete(t.Key) {
+		return s3api.ErrAccessDenied
+	}
 	out, err := h.deleteOne(rq.Context(), rq, t)
 	if err != nil {
 		return err
@@ -43,6 +47,8 @@ func (h *Handler) deleteOne(ctx context.Context, rq *request, t target) (http.He
 	if !h.store.Healthy() {
 		return nil, metadata.ErrUnavailable
 	}
+	// Once asked for, a delete is seen through: an object that is gone without its tombstone could be put back unnoticed.
+	ctx = context.WithoutCancel(ctx)
 	resp, err := h.backend.Do(ctx, rq.as(), &BackendRequest{
 		Method: http.MethodDelete, Bucket: t.Bucket, Key: t.Key, Query: t.query(),
 		Header: passHeaders(rq.call.Header, []string{"X-Amz-Bypass-Governance-Retention", "X-Amz-Mfa"}),
@@ -125,7 +131,7 @@ func (h *Handler) deleteObjects(rq *request) error {
 	)
 	for _, o := range req.Objects {
 		switch {
-		case !rq.who.Allows(access.Delete, rq.call.Bucket, o.Key):
+		case !rq.mayDelete(o.Key):
 			result.Errors = append(result.Errors, deleteError(o, s3api.ErrAccessDenied))
 		case o.Conditional():
 			result.Errors = append(result.Errors, deleteError(o, s3api.ErrNotImplemented))
@@ -189,7 +195,7 @@ func (h *Handler) deleteBatch(rq *request, batch []s3api.ObjectIdentifier) (s3ap
 	header.Set("Content-Type", "application/xml")
 	var q s3api.Query
 	q.Set("delete", "")
-	resp, err := h.backend.Do(rq.Context(), rq.as(), &BackendRequest{
+	resp, err := h.backend.Do(context.WithoutCancel(rq.Context()), rq.as(), &BackendRequest{
 		Method: http.MethodPost, Bucket: rq.call.Bucket, Query: q, Header: header,
 		Body: bytes.NewReader(body), Length: int64(len(body)), Replayable: true,
 	})
@@ -197,7 +203,41 @@ func (h *Handler) deleteBatch(rq *request, batch []s3api.ObjectIdentifier) (s3ap
 		return s3api.DeleteResult{}, err
 	}
 	defer resp.Body.Close()
-	return s3api.ScanDeleteResult(resp.Body)
+	out, err := s3api.ScanDeleteResult(resp.Body)
+	if err != nil {
+		return out, errors.Join(ErrBackendUnavailable, err)
+	}
+	return settled(batch, out), nil
+}
+
+// settled keeps of the backend's answer what was asked for, so that the storage cannot have other objects buried, and gives
+// an error to what it left out: a client must never take that for deleted.
+func settled(batch []s3api.ObjectIdentifier, out s3api.DeleteResult) s3api.DeleteResult {
+	type name struct{ key, version string }
+	open := make(map[name]bool, len(batch))
+	for _, o := range batch {
+		open[name{o.Key, o.VersionID}] = true
+	}
+	var kept s3api.DeleteResult
+	for _, e := range out.Errors {
+		if n := (name{e.Key, e.VersionID}); open[n] {
+			delete(open, n)
+			kept.Errors = append(kept.Errors, e)
+		}
+	}
+	for _, d := range out.Deleted {
+		if n := (name{d.Key, d.VersionID}); open[n] {
+			delete(open, n)
+			kept.Deleted = append(kept.Deleted, d)
+		}
+	}
+	for _, o := range batch {
+		if n := (name{o.Key, o.VersionID}); open[n] {
+			delete(open, n)
+			kept.Errors = append(kept.Errors, deleteError(o, s3api.ErrInternalError))
+		}
+	}
+	return kept
 }
 
 func deleteError(o s3api.ObjectIdentifier, e *s3api.Error) s3api.DeleteError {

@@ -68,6 +68,9 @@ func planRead(rq *request, rec *metadata.Record, conds s3api.Conditions, head, s
 	if !settled && readStatus(conds, rec, rec.Committed) != 0 {
 		return ask{head: true}
 	}
+	if sel.n == 0 && rec.Size > 0 {
+		return ask{head: true} // a part without bytes, of an object that has some
+	}
 	if sel.whole || sel.n == 0 {
 		return ask{whole: true, n: rec.Size}
 	}
@@ -155,11 +158,13 @@ func (h *Handler) answerObject(rq *request, o *object, conds s3api.Conditions) (
 		clearObjectHeaders(header)
 		return false, err
 	}
-	if rq.Method != http.MethodHead && o.ask.head {
+	empty := sel.n == 0 && o.record.Size > 0
+	if rq.Method != http.MethodHead && o.ask.head && !empty {
 		clearObjectHeaders(header)
 		return true, nil
 	}
 	if err := setOverrides(rq, header); err != nil {
+		clearObjectHeaders(header)
 		return false, err
 	}
 	if sel.whole && rq.call.Header.Get("x-amz-checksum-mode") == "ENABLED" {
@@ -174,7 +179,7 @@ func (h *Handler) answerObject(rq *request, o *object, conds s3api.Conditions) (
 		header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", sel.off, sel.off+sel.n-1, o.record.Size))
 	}
 	header.Set("Content-Length", strconv.FormatInt(sel.n, 10))
-	if rq.Method == http.MethodHead {
+	if rq.Method == http.MethodHead || empty {
 		rq.w.WriteHeader(status)
 		return false, nil
 	}
@@ -266,6 +271,7 @@ func (h *Handler) getUnsealed(rq *request, plain *unsealedObject, conds s3api.Co
 		return err
 	}
 	if err := setOverrides(rq, header); err != nil {
+		clearObjectHeaders(header)
 		return err
 	}
 	status := http.StatusOK

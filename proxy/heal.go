@@ -94,16 +94,21 @@ func (h *Handler) probe(ctx context.Context, as access.BackendUser, t target) (*
 
 // recordOf gives the store's record of what was found, or heals: makes the record from the object and stores it.
 func (h *Handler) recordOf(ctx context.Context, rd reading, t target, f *found, where string, lookup lookup) (*metadata.Record, error) {
+	known := false // whether the store has said that it has no record
 	if h.store.Healthy() {
 		rec, err := lookup(ctx, t.Bucket, t.Key, f.raw)
 		if err == nil {
-			return &rec, nil
+			return &rec, matchFound(&rec, f)
 		}
-		if !errors.Is(err, metadata.ErrNotFound) && !errors.Is(err, metadata.ErrUnavailable) {
+		known = errors.Is(err, metadata.ErrNotFound)
+		if !known && !errors.Is(err, metadata.ErrUnavailable) {
 			return nil, err
 		}
 	}
 	rec, err := h.heal(ctx, rd, t, f)
+	if errors.Is(err, errClosedKEK) && !known {
+		return nil, metadata.ErrUnavailable // the record may well be there
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +119,28 @@ func (h *Handler) recordOf(ctx context.Context, rd reading, t target, f *found, 
 	return rec, nil
 }
 
+// matchFound holds a record against what the backend has. The size must be the record's. The backend's ETag need not be: it
+// names the body only as long as the object is not moved to another store, or was computed for a store with another rule, so
+// what the backend says now is the pin.
+func matchFound(rec *metadata.Record, f *found) error {
+	rec.BackendETag = unquote(f.header.Get("ETag"))
+	if !rec.Tombstoned.IsZero() {
+		return nil
+	}
+	g, err := geometryOf(rec)
+	if err != nil {
+		return &integrityError{"record", err}
+	}
+	if g.StoredSize() != f.size {
+		return &integrityError{"size", errors.New("stored size is not the record's")}
+	}
+	return nil
+}
+
+// errClosedKEK says that an object under a closed KEK has no record: whoever left with the KEK could have made it since
+// (docs/FORMAT.md section 7 rule 4).
+var errClosedKEK = errors.New("object under a closed KEK has no record")
+
 // heal makes the record of an object from nothing but the object, its layout and its KEK.
 func (h *Handler) heal(ctx context.Context, rd reading, t target, f *found) (*metadata.Record, error) {
 	kek, state, err := h.ring.Open(ctx, t.Bucket, f.envelope.KEKID)
@@ -121,8 +148,7 @@ func (h *Handler) heal(ctx context.Context, rd reading, t target, f *found) (*me
 		return nil, err
 	}
 	if state == keys.Closed {
-		// Whoever left with this KEK could have made the object since (docs/FORMAT.md section 7 rule 4).
-		return nil, &integrityError{"closed_kek", errors.New("object under a closed KEK has no record")}
+		return nil, &integrityError{"closed_kek", errClosedKEK}
 	}
 	if err := h.ring.CheckObject(kek, t.Key); err != nil {
 		return nil, &integrityError{"deposit", err}

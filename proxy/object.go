@@ -132,12 +132,24 @@ func (h *Handler) ask(ctx context.Context, rd reading, t target, rec *metadata.R
 		return nil, err
 	}
 	o, err := h.confirm(ctx, rd, t, rec, resp)
+	if err == nil {
+		err = checkStoredSize(resp, geometry)
+	}
 	if err != nil {
 		resp.Body.Close()
 		return nil, err
 	}
 	o.ask, o.geometry = a, geometry
 	return o, nil
+}
+
+// checkStoredSize finds an object that was cut short, or to which something was added, before the first byte goes out. A
+// backend that does not tell the size leaves it to the decrypter.
+func checkStoredSize(resp *BackendResponse, g seal.Geometry) error {
+	if size, err := totalSize(resp); err == nil && size != g.StoredSize() {
+		return &integrityError{"size", errors.New("stored size is not the record's")}
+	}
+	return nil
 }
 
 // readRequest builds the backend request: exactly the stored bytes that hold the plaintext range, pinned to the body that
@@ -170,7 +182,8 @@ func (h *Handler) confirm(ctx context.Context, rd reading, t target, rec *metada
 	if raw != rec.Envelope {
 		return nil, errChanged
 	}
-	if v := versionOf(resp.Header); t.VersionID != "" && rec.VersionID != v {
+	// What was asked for counts, not what the answer calls itself: the storage could answer with another version as it is.
+	if t.VersionID != "" && rec.VersionID != t.VersionID {
 		return nil, &integrityError{"version", fmt.Errorf("object belongs to another version")}
 	}
 	kek, state, err := h.ring.Open(ctx, t.Bucket, env.KEKID)

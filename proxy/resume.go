@@ -18,6 +18,7 @@ const resumeAttempts = 3
 // decrypter opens the body at hand.
 func (h *Handler) decrypter(ctx context.Context, o *object) *seal.Decrypter {
 	src := &resumingReader{ctx: ctx, h: h, o: o, body: o.response.Body}
+	o.response.Body = src // so that closing the object closes the stream that is open then
 	off, n := int64(0), o.geometry.Size()
 	if o.ask.whole {
 		src.end = o.geometry.StoredSize()
@@ -91,7 +92,12 @@ func (r *resumingReader) reopen() error {
 		Method: http.MethodGet, Bucket: t.Bucket, Key: t.Key, Query: t.query(),
 		Header: http.Header{"If-Match": {quote(r.o.record.BackendETag)}, "Range": {byteRange(r.off, r.end-r.off)}},
 	})
-	if err != nil {
+	switch {
+	case hasStatus(err, http.StatusRequestedRangeNotSatisfiable):
+		return &integrityError{"size", errors.New("stored object ends early")}
+	case hasStatus(err, http.StatusPreconditionFailed), hasStatus(err, http.StatusNotFound):
+		return errChanged
+	case err != nil:
 		return err
 	}
 	if raw, _, err := envelopeOf(resp.Header); err != nil || raw != r.o.record.Envelope || resp.Status != http.StatusPartialContent {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -34,7 +35,7 @@ func (s *System) Get(ctx context.Context, name string) ([]byte, error) {
 		return nil, keys.ErrSystemNotFound
 	}
 	if err != nil {
-		return nil, err
+		return nil, systemError("read", err)
 	}
 	defer resp.Body.Close()
 	doc, err := io.ReadAll(io.LimitReader(resp.Body, maxSystemDocument+1))
@@ -52,11 +53,24 @@ func (s *System) Put(ctx context.Context, name string, doc []byte) error {
 	err := s.put(ctx, name, doc)
 	if hasCode(err, s3api.ErrNoSuchBucket.Code) {
 		if err := s.Ensure(ctx); err != nil {
-			return err
+			return systemError("make", err)
 		}
 		err = s.put(ctx, name, doc)
 	}
-	return err
+	if err != nil {
+		return systemError("write", err)
+	}
+	return nil
+}
+
+// systemError keeps what the backend said of the system bucket from the client, who would take an AccessDenied or a
+// NoSuchBucket for the answer to his own request. For him the storage is unavailable; the log has the code.
+func systemError(verb string, err error) error {
+	var s3 *s3api.Error
+	if !errors.As(err, &s3) {
+		return fmt.Errorf("%s system bucket: %w", verb, err)
+	}
+	return fmt.Errorf("%s system bucket: %w: %d %s", verb, ErrBackendUnavailable, s3.Status, s3.Code)
 }
 
 func (s *System) put(ctx context.Context, name string, doc []byte) error {
@@ -104,7 +118,7 @@ func (s *System) List(ctx context.Context, prefix string) ([]string, error) {
 			return nil, nil
 		}
 		if err != nil {
-			return nil, err
+			return nil, systemError("list", err)
 		}
 		for _, e := range page.Entries {
 			names = append(names, e.Key)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"database/sql"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand"
@@ -33,6 +34,10 @@ const serveEnv = "COFRE_DISK_TEST_SERVE"
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(serveEnv); dir != "" {
 		serveUntilKilled(dir)
+	}
+	// A step of TestStorageIsAMap is a real request with an fsync: fewer of them than rapid's hundred runs.
+	if err := flag.Set("rapid.checks", "25"); err != nil {
+		panic(err)
 	}
 	os.Exit(m.Run())
 }

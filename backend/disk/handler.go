@@ -11,8 +11,8 @@ import (
 	"cofre/s3api"
 )
 
-// handler answers S3 requests. gofakes3 (v1.2.0) answers what it gets right: buckets, their versioning, and aborting an
-// upload. The rest is answered here, because gofakes3
+// handler answers S3 requests. gofakes3 (v1.2.0) answers what it gets right: most of buckets, their versioning, and aborting
+// an upload. The rest is answered here, because gofakes3
 //
 //   - takes a sub-resource that it does not know for the object itself: PUT ?tagging and ?acl overwrite the object;
 //   - takes versionId=null for no version id, so that deleting the null version hides the object instead; ignores the
@@ -20,6 +20,7 @@ import (
 //   - ignores If-Match on reads, encoding-type in listings (control characters become U+FFFD) and x-amz-metadata-directive;
 //   - gives every object an MD5 ETag, multipart uploads too, and refuses empty parts;
 //   - keeps signature headers as metadata and gives them back, but drops Cache-Control, Content-Language and Expires;
+//   - refuses bucket names with short labels ("a.example") and calls one's own bucket somebody else's;
 //   - trims slashes from keys and prefixes when it rolls up common prefixes, and answers a suffix range that is longer
 //     than the object with 416.
 type handler struct {
@@ -68,7 +69,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, call s3api.Call
 		h.gofake.ServeHTTP(w, r)
 		return nil
 	case s3api.CreateBucket:
-		return h.createBucket(w, r, call)
+		return h.createBucket(w, call)
 
 	case s3api.PutObject:
 		return h.putObject(w, r, call)
@@ -102,16 +103,12 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, call s3api.Call
 	return s3api.ErrNotImplemented
 }
 
-// createBucket says that a bucket is one's own already; gofakes3 would say that it is somebody else's.
-func (h *handler) createBucket(w http.ResponseWriter, r *http.Request, call s3api.Call) error {
-	_, err := h.store.bucket(call.Bucket)
-	switch {
-	case err == nil:
-		return s3api.ErrBucketAlreadyOwnedByYou
-	case !errors.Is(err, s3api.ErrNoSuchBucket):
+func (h *handler) createBucket(w http.ResponseWriter, call s3api.Call) error {
+	if err := h.store.createBucket(call.Bucket); err != nil {
 		return err
 	}
-	h.gofake.ServeHTTP(w, r)
+	w.Header().Set("Location", "/"+call.Bucket)
+	w.WriteHeader(http.StatusOK)
 	return nil
 }
 

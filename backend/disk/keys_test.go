@@ -138,13 +138,14 @@ func TestDeleteObjectsTakesManyKeys(t *testing.T) {
 		put(t, c, key, []byte(key))
 		ids = append(ids, types.ObjectIdentifier{Key: &key})
 	}
-	ids = append(ids, types.ObjectIdentifier{Key: aws.String("missing")})
+	put(t, c, "pinned", []byte("x"))
+	ids = append(ids, types.ObjectIdentifier{Key: aws.String("missing")}, types.ObjectIdentifier{Key: aws.String("pinned"), ETag: aws.String(etagOf(nil))})
 	out, err := c.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: aws.String(bucket), Delete: &types.Delete{Objects: ids}})
-	if err != nil || len(out.Deleted) != 21 || len(out.Errors) != 0 {
+	if err != nil || len(out.Deleted) != 21 || len(out.Errors) != 1 || *out.Errors[0].Code != "PreconditionFailed" {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	list, err := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(bucket)})
-	if err != nil || len(list.Contents) != 0 {
+	if err != nil || len(list.Contents) != 1 || *list.Contents[0].Key != "pinned" {
 		t.Errorf("left: %+v, %v", list, err)
 	}
 }

@@ -228,11 +228,35 @@ func (s *store) delete(bucketName, key, id string, cond precondition) (d deleted
 	return d, err
 }
 
+// deletion is one of many.
+type deletion struct {
+	key, id string
+	cond    precondition
+}
+
+// deleteMany deletes all of them in one transaction. errs has an error for each that was refused, and nil for the others.
+func (s *store) deleteMany(bucketName string, deletions []deletion) (done []deleted, errs []error, err error) {
+	err = s.change(func(tx *sql.Tx) (doomed []string, err error) {
+		done, errs = make([]deleted, len(deletions)), make([]error, len(deletions))
+		for i, one := range deletions {
+			d, blobs, err := remove(tx, bucketName, one.key, one.id, one.cond)
+			var refusal *s3api.Error
+			if err != nil && !errors.As(err, &refusal) {
+				return nil, err
+			}
+			done[i], errs[i], doomed = d, err, append(doomed, blobs...)
+		}
+		return doomed, nil
+	})
+	return done, errs, err
+}
+
 func remove(tx *sql.Tx, bucketName, key, id string, cond precondition) (d deleted, doomed []string, err error) {
 	b, err := bucket(tx, bucketName)
 	if err != nil {
 		return deleted{}, nil, err
 	}
+	// The condition is judged before anything is written: a refusal among many must leave nothing half done.
 	if id == "" && b.versioning != "" {
 		marker := version{bucket: bucketName, key: key, marker: true}
 		doomed, err = add(tx, &marker, nil, cond)

@@ -227,19 +227,26 @@ func (h *handler) deleteObjects(w http.ResponseWriter, r *http.Request, call s3a
 	if refusal != nil {
 		return refusal
 	}
-	result := s3api.DeleteResult{Quiet: request.Quiet}
+	deletions := make([]deletion, 0, len(request.Objects))
 	for _, o := range request.Objects {
-		d, err := h.store.delete(call.Bucket, o.Key, o.VersionID, deleteCondition(o.Conditions()))
-		if err != nil {
-			e := answerError(err)
+		deletions = append(deletions, deletion{o.Key, o.VersionID, deleteCondition(o.Conditions())})
+	}
+	done, errs, err := h.store.deleteMany(call.Bucket, deletions)
+	if err != nil {
+		return err
+	}
+	result := s3api.DeleteResult{Quiet: request.Quiet}
+	for i, o := range request.Objects {
+		if errs[i] != nil {
+			e := answerError(errs[i])
 			result.Errors = append(result.Errors, s3api.DeleteError{Key: o.Key, VersionID: o.VersionID, Code: e.Code, Message: e.Message})
 			continue
 		}
-		done := s3api.DeletedObject{Key: o.Key, VersionID: o.VersionID, DeleteMarker: d.isMarker}
-		if d.isMarker {
-			done.DeleteMarkerVersionID = d.id
+		d := s3api.DeletedObject{Key: o.Key, VersionID: o.VersionID, DeleteMarker: done[i].isMarker}
+		if done[i].isMarker {
+			d.DeleteMarkerVersionID = done[i].id
 		}
-		result.Deleted = append(result.Deleted, done)
+		result.Deleted = append(result.Deleted, d)
 	}
 	var document bytes.Buffer
 	if err := s3api.WriteDeleteResult(&document, result); err != nil {
