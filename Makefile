@@ -55,6 +55,11 @@ lint: $(GOLANGCI_LINT) ## formatting, import order, the usual bugs, go.mod, shel
 $(GOLANGCI_LINT):
 	GOBIN=$(CURDIR)/$(@D) CGO_ENABLED=0 GOFLAGS= go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 
+.PHONY: conformance
+conformance: build ## the public suite ceph/s3-tests straight at RGW and through cofre (S3TESTS=checkout ARGS="-k name")
+	@test -n '$(S3TESTS)' || { echo 'S3TESTS=path of a checkout of https://github.com/ceph/s3-tests is needed' >&2; exit 2; }
+	@deploy/conformance/run --suite '$(S3TESTS)' $(ARGS)
+
 .PHONY: bench
 bench: ## microbenchmarks (BENCH=pattern)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)

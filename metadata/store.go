@@ -52,9 +52,10 @@ type Store interface {
 	// storage cannot swap a sealed object for one of its own making.
 	Known(ctx context.Context, bucket, key, versionID string) (bool, error)
 
-	// Page answers one listing page with one query: for each entry the live row with that key and backend ETag, the one
-	// committed last where there are several, aligned with entries; a missing row is nil. So that the answer comes from
-	// an index alone, only what a listing shows is filled: Bucket, Key, VersionID, BackendETag, Size, ETag, the
+	// Page answers one listing page with one query, or two where the store has far more rows between the page's keys than
+	// the page has entries: for each entry the live row with that key and backend ETag, the one committed last where there
+	// are several, aligned with entries; a missing row is nil. So that the answer comes from an index alone, only what a
+	// listing shows is filled: Bucket, Key, VersionID, BackendETag, Size, ETag, the
 	// checksum's Algorithm and Type (not its Value), and Committed. An entry that names a key and ETag again gets a
 	// Record of its own.
 	Page(ctx context.Context, bucket string, entries []Entry) ([]*Record, error)

@@ -130,6 +130,7 @@ func (h *Handler) bucketIsGone(ctx context.Context, bucket string) bool {
 func (h *Handler) closeBucket(ctx context.Context, rq *request) error {
 	ctx = context.WithoutCancel(ctx)
 	h.buckets.cache.Invalidate(rq.call.Bucket)
+	h.owners.cache.Invalidate(rq.call.Bucket)
 	if err := h.ring.Close(ctx, rq.call.Bucket); err != nil {
 		return err
 	}
@@ -187,10 +188,4 @@ func (h *Handler) seeBucket(rq *request) error {
 	}
 	resp.Body.Close()
 	return nil
-}
-
-// putBucketVersioning hands the configuration on and forgets what was known of the bucket.
-func (h *Handler) putBucketVersioning(rq *request) error {
-	defer h.buckets.cache.Invalidate(rq.call.Bucket)
-	return h.passOn(rq, passDocument)
 }

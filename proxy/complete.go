@@ -110,12 +110,7 @@ func location(rq *request) string {
 
 // complete joins the parts, one Complete at a time per upload.
 func (h *Handler) complete(ctx context.Context, rq *request, list []s3api.CompletePart, conds s3api.WriteConditions) (*completion, error) {
-	wait, cancel := context.WithTimeout(ctx, h.cfg.Limits.LockWait)
-	lock, err := h.store.LockUpload(wait, rq.call.Query.Get("uploadId"))
-	cancel()
-	if errors.Is(err, metadata.ErrLockTimeout) {
-		return nil, s3api.ErrSlowDown
-	}
+	lock, err := h.lockUpload(ctx, rq.call.Query.Get("uploadId"))
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +176,7 @@ func (h *Handler) begin(ctx context.Context, rq *request, up *openUpload, list [
 	if err := h.store.SetIntent(ctx, up.ID, text); err != nil {
 		return nil, err
 	}
-	return h.join(ctx, rq, up, chosen, want, conds)
+	return h.join(ctx, rq, up, chosen, want, conds, false)
 }
 
 // resume goes on with a Complete that did not reach its end: cofre died, or the backend's answer was lost.
@@ -206,7 +201,31 @@ func (h *Handler) resume(ctx context.Context, rq *request, up *openUpload, list 
 		}
 		chosen = append(chosen, attempts[at])
 	}
-	return h.join(ctx, rq, up, chosen, want, conds)
+	sum, err := joinChecksums(up, chosen)
+	if err != nil {
+		return nil, err
+	}
+	header, joined, err := h.joined(ctx, rq, up)
+	switch {
+	case err != nil:
+		return nil, err
+	case joined:
+		// It is done: what the client sees in its conditions now is its own object.
+		return h.recordJoined(ctx, rq, up, chosen, sum, want, header, unquote(header.Get("ETag")))
+	}
+	return h.join(ctx, rq, up, chosen, want, conds, true)
+}
+
+// joined asks whether the object of this upload is there already.
+func (h *Handler) joined(ctx context.Context, rq *request, up *openUpload) (http.Header, bool, error) {
+	header, err := h.headOf(ctx, rq, target{Bucket: up.Bucket, Key: up.Key})
+	switch {
+	case hasStatus(err, http.StatusNotFound):
+		return nil, false, nil
+	case err != nil:
+		return nil, false, err
+	}
+	return header, carries(header, up.Envelope), nil
 }
 
 // choose finds the attempt of each listed part, and checks what S3 checks of a list.
@@ -331,11 +350,22 @@ func (h *Handler) keptAttempt(ctx context.Context, up *openUpload, number int, b
 	return metadata.UploadPart{}, s3api.ErrInvalidPart
 }
 
-// join writes the layout, has the backend join the parts, and records the object.
-func (h *Handler) join(ctx context.Context, rq *request, up *openUpload, chosen []metadata.UploadPart, want []listedPart, conds s3api.WriteConditions) (*completion, error) {
+// join writes the layout, has the backend join the parts, and records the object. again says that the backend may have been
+// asked before: then a refusal by cofre itself leaves the intent as it is, since the earlier request may still take effect
+// (docs/FORMAT.md section 6).
+func (h *Handler) join(ctx context.Context, rq *request, up *openUpload, chosen []metadata.UploadPart, want []listedPart, conds s3api.WriteConditions, again bool) (*completion, error) {
+	refused := func(err error) error {
+		if again {
+			return err
+		}
+		if reopen := h.store.SetIntent(context.WithoutCancel(ctx), up.ID, nil); reopen != nil {
+			h.log.Warn("intent not taken back", zap.String("request_id", rq.event.ID), zap.Error(reopen))
+		}
+		return err
+	}
 	sum, err := h.objectChecksum(rq, up, chosen)
 	if err != nil {
-		return nil, errors.Join(err, h.store.SetIntent(ctx, up.ID, nil))
+		return nil, refused(err)
 	}
 	if err := h.putLayout(ctx, up, chosen, sum); err != nil {
 		return nil, err
@@ -344,12 +374,17 @@ func (h *Handler) join(ctx context.Context, rq *request, up *openUpload, chosen 
 	commit := newCommit(ctx, h, rq, newObject{target: t, conds: conds})
 	defer commit.end()
 	if err := commit.begin(); err != nil {
-		return nil, errors.Join(err, h.store.SetIntent(context.WithoutCancel(ctx), up.ID, nil))
+		return nil, refused(err)
 	}
 	header, etag, err := h.backendComplete(commit, rq, up, chosen)
 	if err != nil {
 		return nil, err
 	}
+	return h.recordJoined(commit.ctx, rq, up, chosen, sum, want, header, etag)
+}
+
+// recordJoined records an object that the backend has joined, and keeps the answer for a client that asks again.
+func (h *Handler) recordJoined(ctx context.Context, rq *request, up *openUpload, chosen []metadata.UploadPart, sum metadata.Checksum, want []listedPart, header http.Header, etag string) (*completion, error) {
 	rec, err := recordOfUpload(up, chosen, sum, header, etag)
 	if err != nil {
 		return nil, err
@@ -360,12 +395,12 @@ func (h *Handler) join(ctx context.Context, rq *request, up *openUpload, chosen 
 	if err != nil {
 		return nil, err
 	}
-	if err := h.store.FinishUpload(commit.ctx, up.ID, result, *rec); err != nil {
+	if err := h.store.FinishUpload(context.WithoutCancel(ctx), up.ID, result, *rec); err != nil {
 		// Durable and readable all the same: the next read heals the row, the next Complete finds the object by HEAD.
 		h.metrics.storeLost.WithLabelValues(rq.event.Operation).Inc()
 		h.log.Warn("completed upload not recorded", zap.String("request_id", rq.event.ID), zap.Error(err))
 	}
-	h.records.forget(t.Bucket, t.Key, rec.VersionID)
+	h.records.forget(up.Bucket, up.Key, rec.VersionID)
 	return done, nil
 }
 
@@ -475,14 +510,11 @@ func (h *Handler) backendComplete(c *commit, rq *request, up *openUpload, chosen
 			return resp.Header, etag, nil
 		}
 	}
-	t := target{Bucket: up.Bucket, Key: up.Key}
-	header, headErr := h.headOf(c.ctx, rq, t)
-	if headErr == nil {
-		if raw, _, envErr := envelopeOf(header); envErr == nil && raw == up.Envelope {
-			return header, unquote(header.Get("ETag")), nil
-		}
+	header, joined, headErr := h.joined(c.ctx, rq, up)
+	if joined {
+		return header, unquote(header.Get("ETag")), nil
 	}
-	if errors.Is(err, ErrBackendUnavailable) || headErr != nil && !hasStatus(headErr, http.StatusNotFound) {
+	if headErr != nil || errors.Is(err, ErrBackendUnavailable) || brokeDown(err) {
 		return nil, "", errors.Join(ErrBackendUnavailable, err)
 	}
 	if err == nil {
@@ -495,6 +527,13 @@ func (h *Handler) backendComplete(c *commit, rq *request, up *openUpload, chosen
 	return nil, "", err
 }
 
+// brokeDown says that a backend failed rather than refused, also where the error came inside a 200: whether it acts after
+// all is open.
+func brokeDown(err error) bool {
+	var e *s3api.Error
+	return errors.As(err, &e) && e.Status >= http.StatusInternalServerError && e.Status != http.StatusNotImplemented
+}
+
 // completeRefusal reads the body of a 200, which may still hold an <Error>.
 func completeRefusal(resp *BackendResponse) error {
 	defer resp.Body.Close()
@@ -503,7 +542,7 @@ func completeRefusal(resp *BackendResponse) error {
 		return errors.Join(ErrBackendUnavailable, err)
 	}
 	if bytes.Contains(text, []byte("<Error>")) {
-		return s3api.DecodeError(http.StatusInternalServerError, text)
+		return s3api.DecodeError(resp.Status, text) // with the status of its code
 	}
 	return nil
 }

@@ -55,6 +55,8 @@ func answerTo(err error) *s3api.Error {
 		return s3api.ErrInternalError
 	case errors.As(err, &s3):
 		return s3
+	case errors.Is(err, access.ErrUnknownAccessKey):
+		return s3api.ErrInvalidAccessKeyID // it was removed between the look at its secret and the look at its grants
 	case errors.Is(err, keys.ErrNotRecipient):
 		return s3api.ErrAccessDenied
 	case errors.Is(err, keys.ErrKEKUnavailable), errors.Is(err, errLayoutUnavailable), errors.Is(err, errChanged):

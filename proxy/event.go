@@ -56,14 +56,16 @@ func (e *event) log(l *zap.Logger) {
 // responseWriter remembers what was sent: after the first byte an error can only break the connection.
 type responseWriter struct {
 	http.ResponseWriter
-	status  int
-	written int64
+	status   int
+	written  int64
+	patience patience // with a client that takes its time to read
 }
 
 func (w *responseWriter) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
 	}
+	w.patience.arm()
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -71,6 +73,7 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
+	w.patience.arm()
 	n, err := w.ResponseWriter.Write(p)
 	w.written += int64(n)
 	return n, err

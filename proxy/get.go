@@ -238,7 +238,9 @@ func notModified(w *responseWriter) {
 		switch name {
 		case "Etag", "Last-Modified", "Cache-Control", "Expires", "X-Amz-Version-Id", "X-Amz-Request-Id", "X-Amz-Id-2", "Server", "Date":
 		default:
-			header.Del(name)
+			if !isCORSHeader(name) {
+				header.Del(name)
+			}
 		}
 	}
 	w.WriteHeader(http.StatusNotModified)

@@ -68,6 +68,10 @@ type Limits struct {
 	MaxPutSize int64
 	// LockWait bounds the wait for a key lock. Default 10 s: RGW drops an upload stalled for a minute.
 	LockWait time.Duration
+	// UploadStall is how long a client may send nothing of a body that it has announced. Default 60 s, RGW's own patience.
+	UploadStall time.Duration
+	// DownloadStall is how long a client may take nothing of its answer. Default 15 min: players pause.
+	DownloadStall time.Duration
 	// HealParallel is how many objects of one listing page are looked up at a time. Default 64.
 	HealParallel int
 }
@@ -81,6 +85,12 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.LockWait == 0 {
 		l.LockWait = 10 * time.Second
+	}
+	if l.UploadStall == 0 {
+		l.UploadStall = time.Minute
+	}
+	if l.DownloadStall == 0 {
+		l.DownloadStall = 15 * time.Minute
 	}
 	if l.HealParallel == 0 {
 		l.HealParallel = 64
@@ -121,6 +131,8 @@ type Handler struct {
 	// Owned by their own locks.
 	records   *recordCache
 	buckets   *bucketCache
+	owners    *ownerCache
+	cors      *corsCache
 	keyLocks  keyLocks
 	copyProbe copyProbe
 	unsealed  *unsealedCache
@@ -147,6 +159,8 @@ func New(cfg Config) *Handler {
 		metrics:  m,
 		records:  newRecordCache(),
 		buckets:  newBucketCache(),
+		owners:   newOwnerCache(),
+		cors:     newCORSCache(),
 		unsealed: newUnsealedCache(),
 	}
 }
@@ -167,6 +181,7 @@ type request struct {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ev := &event{ID: newRequestID(), Method: r.Method, Remote: r.RemoteAddr, Start: h.cfg.Clock()}
 	rw := &responseWriter{ResponseWriter: w}
+	h.waitForClient(rw, r)
 	rq := &request{Request: r, w: rw, event: ev, began: h.store.Now()}
 
 	header := w.Header()
@@ -213,6 +228,10 @@ func (h *Handler) serve(rq *request) error {
 	rq.call = call
 	rq.event.Operation, rq.event.Bucket = call.Op.String(), call.Bucket
 
+	if call.Op == s3api.CORSPreflight {
+		return h.preflight(rq)
+	}
+	h.allowOrigin(rq)
 	rq.auth, err = h.cfg.Verifier.Verify(rq.Request)
 	if err != nil {
 		return err
@@ -235,6 +254,9 @@ func (h *Handler) serve(rq *request) error {
 		return s3api.ErrAccessDenied
 	}
 	if err := refuseForeignHeaders(rq.call.Header); err != nil {
+		return err
+	}
+	if err := h.checkOwners(rq); err != nil {
 		return err
 	}
 	return op.serve(h, rq)

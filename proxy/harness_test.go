@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -114,6 +115,9 @@ type siteConfig struct {
 	wrap     func(proxy.Backend) proxy.Backend
 	domains  []string
 	anon     access.Identity
+	// users are further backend users, and credentials further clients that act as them.
+	users       map[access.BackendUser]backend.Credentials
+	credentials []access.Credential
 }
 
 func newSite(t *testing.T, st *storage, cfg siteConfig) *site {
@@ -131,13 +135,13 @@ func newSite(t *testing.T, st *storage, cfg siteConfig) *site {
 		s.store = store
 	}
 	s.trust = keys.NewTrustList(s.identity, time.Now())
-	bc, err := backend.New(backend.Config{
-		Endpoint: st.endpoint, Region: region,
-		Users: map[access.BackendUser]backend.Credentials{access.SiteUser: {AccessKeyID: st.access, SecretAccessKey: st.secret}},
-	})
+	users := map[access.BackendUser]backend.Credentials{access.SiteUser: {AccessKeyID: st.access, SecretAccessKey: st.secret}}
+	maps.Copy(users, cfg.users)
+	bc, err := backend.New(backend.Config{Endpoint: st.endpoint, Region: region, Users: users})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(bc.Close)
 	s.backend = &recorder{Backend: bc}
 	var b proxy.Backend = s.backend
 	if cfg.wrap != nil {
@@ -150,7 +154,7 @@ func newSite(t *testing.T, st *storage, cfg siteConfig) *site {
 		cfg.grants = []access.Grant{{Bucket: "*", Actions: access.AllActions()}}
 	}
 	creds, err := access.NewCredentials(access.Config{
-		Static:    []access.Credential{{AccessKeyID: accessKey, Secret: access.Secret(secretKey), Grants: cfg.grants}},
+		Static:    append([]access.Credential{{AccessKeyID: accessKey, Secret: access.Secret(secretKey), Grants: cfg.grants}}, cfg.credentials...),
 		Anonymous: cfg.anon,
 	})
 	if err != nil {
@@ -186,7 +190,7 @@ func client(endpoint, access, secret string) *s3.Client {
 	return s3.New(s3.Options{
 		BaseEndpoint: &endpoint, Region: region, UsePathStyle: true, RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider(access, secret, ""),
-		HTTPClient:  &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}},
+		HTTPClient:  &http.Client{Transport: clientTransport},
 	})
 }
 

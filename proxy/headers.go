@@ -108,7 +108,9 @@ func clearObjectHeaders(header http.Header) {
 		switch name {
 		case "X-Amz-Request-Id", "X-Amz-Id-2", "Server", "Date", "X-Amz-Version-Id", "X-Amz-Delete-Marker":
 		default:
-			delete(header, name)
+			if !isCORSHeader(name) {
+				delete(header, name)
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"cofre/metadata"
+	"cofre/s3api"
 )
 
 // keyLocks keeps one waiter per key and process in front of the store's lock, so that a crowd of writers on one key holds
@@ -81,4 +82,15 @@ func (h *Handler) lockKey(ctx context.Context, bucket, key string) (*commitLock,
 func (l *commitLock) Unlock() {
 	l.Lock.Unlock()
 	l.release()
+}
+
+// lockUpload takes the lock under which one Complete or Abort of an upload runs; SlowDown where another takes too long.
+func (h *Handler) lockUpload(ctx context.Context, id string) (metadata.Lock, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.Limits.LockWait)
+	defer cancel()
+	l, err := h.store.LockUpload(ctx, id)
+	if errors.Is(err, metadata.ErrLockTimeout) || errors.Is(err, context.DeadlineExceeded) {
+		return nil, s3api.ErrSlowDown
+	}
+	return l, err
 }

@@ -244,7 +244,7 @@ func (h *Handler) abortMultipartUpload(rq *request) error {
 		return metadata.ErrUnavailable
 	}
 	ctx, t, id := rq.Context(), rq.target(), rq.call.Query.Get("uploadId")
-	lock, err := h.store.LockUpload(ctx, id)
+	lock, err := h.lockUpload(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -253,6 +253,16 @@ func (h *Handler) abortMultipartUpload(rq *request) error {
 	switch {
 	case err == nil && up.State == metadata.UploadCompleted:
 		return s3api.ErrNoSuchUpload
+	case err == nil && up.State == metadata.UploadCompleting:
+		// The answer to a Complete was lost. If it took effect there is nothing to abort, and completing again must still
+		// find the upload.
+		_, joined, err := h.joined(ctx, rq, &openUpload{Upload: up})
+		if err != nil {
+			return err
+		}
+		if joined {
+			return s3api.ErrNoSuchUpload
+		}
 	case err != nil && !errors.Is(err, metadata.ErrNotFound):
 		return err
 	}

@@ -198,26 +198,7 @@ func (h *Handler) headOf(ctx context.Context, rq *request, t target) (http.Heade
 
 // putObject serves PutObject.
 func (h *Handler) putObject(rq *request) error {
-	conds, cerr := s3api.ParseWriteConditions(rq.call.Header)
-	if cerr != nil {
-		return cerr
-	}
-	attrs, cerr := attributesFrom(rq.call.Header)
-	if cerr != nil {
-		return cerr
-	}
-	body, err := h.requestBody(rq, checksum.None)
-	if err != nil {
-		return err
-	}
-	w, err := h.write(rq.Context(), rq, newObject{
-		target: rq.target(), size: body.Length(), body: countReader{body, rq.event}, attrs: attrs, conds: conds,
-		header: passHeaders(rq.call.Header, passedHeaders),
-		digests: func() seal.Footer {
-			alg, sum := body.Checksum()
-			return seal.Footer{MD5: body.MD5(), Checksum: alg, Sum: sum}
-		},
-	})
+	w, err := h.put(rq)
 	if err != nil {
 		return err
 	}
@@ -229,6 +210,30 @@ func (h *Handler) putObject(rq *request) error {
 	header.Set("Content-Length", "0")
 	rq.w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// put writes the object that a PUT, or a form that stands for one, carries in its headers and its body.
+func (h *Handler) put(rq *request) (*written, error) {
+	conds, cerr := s3api.ParseWriteConditions(rq.call.Header)
+	if cerr != nil {
+		return nil, cerr
+	}
+	attrs, cerr := attributesFrom(rq.call.Header)
+	if cerr != nil {
+		return nil, cerr
+	}
+	body, err := h.requestBody(rq, checksum.None)
+	if err != nil {
+		return nil, err
+	}
+	return h.write(rq.Context(), rq, newObject{
+		target: rq.target(), size: body.Length(), body: countReader{body, rq.event}, attrs: attrs, conds: conds,
+		header: passHeaders(rq.call.Header, passedHeaders),
+		digests: func() seal.Footer {
+			alg, sum := body.Checksum()
+			return seal.Footer{MD5: body.MD5(), Checksum: alg, Sum: sum}
+		},
+	})
 }
 
 // setVersion gives the client the version that a write made.

@@ -112,12 +112,13 @@ var (
 	ErrInvalidTargetBucketForLogging      = &Error{Code: "InvalidTargetBucketForLogging", Message: "The target bucket for logging does not exist, is not owned by you, or does not have the appropriate grants for the log-delivery group.", Status: http.StatusBadRequest}
 )
 
-// Browser uploads (POST).
+// Browser uploads (POST). AWS's page of errors calls one of them MaxPostPreDataLengthExceededError and spells its message better; this is what
+// S3 sends.
 var (
 	ErrIncorrectNumberOfFilesInPostRequest = &Error{Code: "IncorrectNumberOfFilesInPostRequest", Message: "POST requires exactly one file upload per request.", Status: http.StatusBadRequest}
 	ErrInvalidPolicyDocument               = &Error{Code: "InvalidPolicyDocument", Message: "The content of the form does not meet the conditions specified in the policy document.", Status: http.StatusBadRequest}
 	ErrMalformedPOSTRequest                = &Error{Code: "MalformedPOSTRequest", Message: "The body of your POST request is not well-formed multipart/form-data.", Status: http.StatusBadRequest}
-	ErrMaxPostPreDataLengthExceeded        = &Error{Code: "MaxPostPreDataLengthExceededError", Message: "Your POST request fields preceding the upload file were too large.", Status: http.StatusBadRequest}
+	ErrMaxPostPreDataLengthExceeded        = &Error{Code: "MaxPostPreDataLengthExceeded", Message: "Your POST request fields preceeding the upload file was too large.", Status: http.StatusBadRequest}
 	ErrUserKeyMustBeSpecified              = &Error{Code: "UserKeyMustBeSpecified", Message: "The bucket POST must contain the specified field name. If it is specified, check the order of the fields.", Status: http.StatusBadRequest}
 )
 

@@ -24,7 +24,7 @@ var everyError = map[string]int{
 	"InvalidPolicyDocument": 400, "InvalidRange": 416, "InvalidRequest": 400, "InvalidRetentionPeriod": 400, "InvalidSecurity": 403,
 	"InvalidStorageClass": 400, "InvalidTag": 400, "InvalidTargetBucketForLogging": 400, "InvalidToken": 400, "InvalidURI": 400,
 	"KeyTooLongError": 400, "MalformedACLError": 400, "MalformedPOSTRequest": 400, "MalformedPolicy": 400, "MalformedTrailerError": 400,
-	"MalformedXML": 400, "MaxMessageLengthExceeded": 400, "MaxPostPreDataLengthExceededError": 400, "MetadataTooLarge": 400,
+	"MalformedXML": 400, "MaxMessageLengthExceeded": 400, "MaxPostPreDataLengthExceeded": 400, "MetadataTooLarge": 400,
 	"MethodNotAllowed": 405, "MissingContentLength": 411, "MissingRequestBodyError": 400, "MissingSecurityHeader": 400, "NoSuchBucket": 404,
 	"NoSuchBucketPolicy": 404, "NoSuchCORSConfiguration": 404, "NoSuchConfiguration": 404, "NoSuchKey": 404, "NoSuchLifecycleConfiguration": 404,
 	"NoSuchObjectLockConfiguration": 404, "NoSuchPublicAccessBlockConfiguration": 404, "NoSuchTagSet": 404, "NoSuchUpload": 404,

@@ -67,6 +67,8 @@ var (
 	ErrInvalidURI            = &Error{Code: "InvalidURI", Message: "Couldn't parse the specified URI."}
 	ErrMissingContentLength  = &Error{Code: "MissingContentLength", Message: "You must provide the Content-Length HTTP header."}
 	ErrEntityTooLarge        = &Error{Code: "EntityTooLarge", Message: "Your proposed upload exceeds the maximum allowed size"}
+	ErrEntityTooSmall        = &Error{Code: "EntityTooSmall", Message: "Your proposed upload is smaller than the minimum allowed size"}
+	ErrInvalidPolicyDocument = &Error{Code: "InvalidPolicyDocument", Message: "The content of the form does not meet the conditions specified in the policy document."}
 	ErrInvalidDigest         = &Error{Code: "InvalidDigest", Message: "The Content-MD5 you specified was invalid."}
 	ErrBadDigest             = &Error{Code: "BadDigest", Message: "The Content-MD5 you specified did not match what we received."}
 	ErrContentSHA256Mismatch = &Error{Code: "XAmzContentSHA256Mismatch", Message: "The provided 'x-amz-content-sha256' header does not match what was computed."}

@@ -70,11 +70,13 @@ const (
 	QueryV4          // ?X-Amz-Signature=..., a presigned URL
 	HeaderV2         // Authorization: AWS key:signature
 	QueryV2          // ?Signature=..., a presigned URL of Version 2
+	FormV4           // x-amz-signature in a browser form, over its policy
+	FormV2           // signature in a browser form, over its policy
 )
 
 // String gives the scheme's name, as logs and metrics use it.
 func (s Scheme) String() string {
-	names := [...]string{"anonymous", "header-v4", "query-v4", "header-v2", "query-v2"}
+	names := [...]string{"anonymous", "header-v4", "query-v4", "header-v2", "query-v2", "form-v4", "form-v2"}
 	if int(s) >= len(names) {
 		return "unknown"
 	}

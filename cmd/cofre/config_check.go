@@ -22,6 +22,9 @@ import (
 
 // check finds everything in a configuration that can be known wrong without asking anyone else.
 func (l *loader) check() error {
+	if l.unreadable {
+		return l.err()
+	}
 	c := &l.config
 	l.checkListeners(c)
 	l.checkTLS(&c.TLS)
@@ -34,15 +37,12 @@ func (l *loader) check() error {
 	if _, err := zapcore.ParseLevel(c.Log.Level); err != nil || !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		l.report("log.level", fmt.Sprintf("%q is no level", c.Log.Level), "use debug, info, warn or error")
 	}
-	if len(l.problems) > 0 {
-		return l.problems
-	}
-	return nil
+	return l.err()
 }
 
-// need reports a key that has no value.
+// need reports a key that has no value, unless what was given for it has been refused already.
 func (l *loader) need(key, value, fix string) bool {
-	if value == "" {
+	if value == "" && !slices.ContainsFunc(l.problems, func(p problem) bool { return strings.HasPrefix(p.key, key) }) {
 		l.report(key, "is missing", fix)
 	}
 	return value != ""

@@ -57,25 +57,38 @@ type loader struct {
 	origin   map[string]string // key -> where
 	problems configError
 	warnings []string
+	// unreadable says that there is no configuration to check.
+	unreadable bool
 }
 
 // loadConfig reads the file (none where path is empty), then the environment, which wins, then the files that secrets
-// are in: those of the named sections, or all where none is named. All that is wrong is reported at once.
-func loadConfig(path string, environ []string, sections ...string) (*loader, error) {
+// are in: those of the named sections, or all where none is named. What is wrong is collected; err tells it.
+func loadConfig(path string, environ []string, sections ...string) *loader {
 	l := &loader{file: path, config: defaultConfig(), origin: map[string]string{}}
 	if path != "" {
 		doc, err := os.ReadFile(path)
 		if err != nil {
-			return nil, configError{{what: fmt.Sprintf("read configuration: %v", err), fix: "name a file with --config or COFRE_CONFIG"}}
+			l.giveUp(problem{what: fmt.Sprintf("read configuration: %v", err), fix: "name a file with --config or COFRE_CONFIG"})
+			return l
 		}
 		l.readYAML(doc)
 	}
 	l.readEnvironment(environ)
 	l.readSecretFiles(sections)
-	if len(l.problems) > 0 {
-		return nil, l.problems
+	return l
+}
+
+// err is everything that was found wrong so far, or nil.
+func (l *loader) err() error {
+	if len(l.problems) == 0 {
+		return nil
 	}
-	return l, nil
+	return l.problems
+}
+
+// giveUp reports a problem that leaves nothing else to look at.
+func (l *loader) giveUp(p problem) {
+	l.problems, l.unreadable = append(l.problems, p), true
 }
 
 func (l *loader) report(key, what, fix string) {
@@ -98,12 +111,12 @@ func (l *loader) readYAML(doc []byte) {
 	var root yaml.Node
 	if err := dec.Decode(&root); err != nil {
 		if !errors.Is(err, io.EOF) { // an empty file says nothing, which is no mistake
-			l.problems = append(l.problems, problem{where: l.file, what: yamlMessage(err)})
+			l.giveUp(problem{where: l.file, what: yamlMessage(err)})
 		}
 		return
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		l.problems = append(l.problems, problem{where: l.file, what: "a second document follows the first", fix: "keep one"})
+		l.giveUp(problem{where: l.file, what: "a second document follows the first", fix: "keep one"})
 		return
 	}
 	place := func(n *yaml.Node) string { return fmt.Sprintf("%s:%d", l.file, n.Line) }

@@ -83,7 +83,7 @@ func (d *doctor) examine(ctx context.Context) {
 	haveIdentity := d.check(ctx, "site identity", "check site.identity and the passphrase; see `cofre site show`", d.openIdentity)
 	haveStore := d.check(ctx, "metadata store", "check metadata.url, that the server runs, and that its user may make tables", d.openStore)
 	if haveStore {
-		defer d.store.Close()
+		defer func() { d.store.Close() }() // which may be the cache by then
 		if d.cfg.Cache.Redis != "" {
 			d.check(ctx, "redis", "check cache.redis and that the server runs; without it cofre is slower and nothing else", d.tryRedis)
 		}
@@ -123,6 +123,23 @@ func (d *doctor) openStore(ctx context.Context) (string, error) {
 	}
 	skew := time.Until(d.store.Now()).Round(time.Millisecond)
 	return fmt.Sprintf("answers; its clock is at %+v from this machine's, or a little later", skew), nil
+}
+
+// tryRedis looks something up the way every reader does. The cache hides its failures, but counts them.
+func (d *doctor) tryRedis(ctx context.Context) (string, error) {
+	cache, err := rediscache.New(d.store, d.cfg.Cache.Redis.Reveal(), rediscache.Config{Timeout: doctorTimeout / 5})
+	if err != nil {
+		return "", err
+	}
+	d.store = cache // closed together
+	_, err = cache.Latest(ctx, d.cfg.Backend.SystemBucket, "doctor", "")
+	if err != nil && !errors.Is(err, metadata.ErrNotFound) {
+		return "", err
+	}
+	if cache.Stats().Failures > 0 {
+		return "", errors.New("does not answer as a Redis server should")
+	}
+	return "answers", nil
 }
 
 func (d *doctor) readTrust(ctx context.Context) (string, error) {
@@ -192,8 +209,4 @@ func (d *doctor) compareClocks(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("this machine's clock is %v from the backend's; requests are refused from %v on", skew, maxSkew)
 	}
 	return fmt.Sprintf("within %v of the backend's", warnSkew), nil
-}
-
-func (d *doctor) tryRedis(ctx context.Context) (string, error) {
-	return "answers", rediscache.Ping(ctx, d.cfg.Cache.Redis.Reveal())
 }

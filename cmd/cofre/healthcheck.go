@@ -26,7 +26,8 @@ func healthcheckCommand(a app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if url == "" {
 				// The rest of the configuration is not looked at: the running process is asked, not its files.
-				l, err := loadConfig(src.config, a.environ, "listen")
+				l := loadConfig(src.config, a.environ, "listen")
+				err := l.err()
 				if err != nil {
 					return err
 				}

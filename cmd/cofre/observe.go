@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"cofre/backend"
+	"cofre/metadata/rediscache"
 )
 
 // newRegistry makes the process's own registry: nothing is exported that was not put here.
@@ -28,6 +29,21 @@ func observeStore(r prometheus.Registerer, healthy func() bool) {
 		}
 		return 0
 	})
+}
+
+// observeCache exports what the shared cache is worth.
+func observeCache(r prometheus.Registerer, stats func() rediscache.Stats) {
+	f := promauto.With(r)
+	for name, of := range map[string]struct {
+		help  string
+		count func(rediscache.Stats) uint64
+	}{
+		"cofre_cache_hits_total":     {"Record look-ups that Redis answered.", func(s rediscache.Stats) uint64 { return s.Hits }},
+		"cofre_cache_misses_total":   {"Record look-ups that went on to the store.", func(s rediscache.Stats) uint64 { return s.Misses }},
+		"cofre_cache_failures_total": {"Calls to Redis that failed or were too slow.", func(s rediscache.Stats) uint64 { return s.Failures }},
+	} {
+		f.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: of.help}, func() float64 { return float64(of.count(stats())) })
+	}
 }
 
 // observeBackend exports what calls to the backend came to.

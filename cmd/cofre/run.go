@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"syscall"
 	"time"
 
@@ -150,7 +151,9 @@ type site struct {
 	store    metadata.Store
 	backend  *backend.Client
 	handler  *proxy.Handler
-	stop     context.CancelFunc // ends background work
+
+	stop       context.CancelFunc // ends background work
+	background sync.WaitGroup
 }
 
 func openSite(ctx context.Context, cfg Config, out outside, logger *zap.Logger, registry prometheus.Registerer) (_ *site, err error) {
@@ -173,7 +176,7 @@ func openSite(ctx context.Context, cfg Config, out outside, logger *zap.Logger, 
 	if err != nil {
 		return nil, err
 	}
-	if s.store, err = withCache(direct, cfg); err != nil {
+	if s.store, err = withCache(direct, cfg, registry); err != nil {
 		return nil, errors.Join(err, direct.Close())
 	}
 	observeStore(registry, s.store.Healthy)
@@ -181,12 +184,13 @@ func openSite(ctx context.Context, cfg Config, out outside, logger *zap.Logger, 
 	if err != nil {
 		return nil, err
 	}
-	go trust.follow(background, logger)
+	s.background.Go(func() { trust.follow(background, logger) })
 	system := proxy.NewSystem(s.backend, cfg.Backend.SystemBucket)
-	go ensureSystemBucket(background, system, logger)
+	s.background.Go(func() { ensureSystemBucket(background, system, logger) })
 	if s.handler, err = newHandler(cfg, s, trust, system, logger, registry); err != nil {
 		return nil, err
 	}
+	s.background.Go(func() { s.handler.Sweep(background) })
 	return s, nil
 }
 
@@ -273,6 +277,7 @@ func ensureSystemBucket(ctx context.Context, system *proxy.System, logger *zap.L
 // close gives everything back. Requests have ended.
 func (s *site) close(logger *zap.Logger) {
 	s.stop()
+	s.background.Wait()
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {
 			logger.Warn("metadata store was not closed cleanly", zap.Error(err))

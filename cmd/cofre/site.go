@@ -40,8 +40,8 @@ func (s *siteSource) siteConfig(a app) (Config, error) {
 	if s.data != "" {
 		return devDirectory(s.data).config()
 	}
-	l, err := loadConfig(s.config, a.environ, "site")
-	if err != nil {
+	l := loadConfig(s.config, a.environ, "site")
+	if err := l.err(); err != nil {
 		return Config{}, err
 	}
 	if s.identity != "" {

@@ -28,10 +28,7 @@ func (s *source) load(a app) (Config, error) {
 	if s.data != "" {
 		return devDirectory(s.data).config()
 	}
-	l, err := loadConfig(s.config, a.environ)
-	if err != nil {
-		return Config{}, err
-	}
+	l := loadConfig(s.config, a.environ)
 	for _, w := range l.warnings {
 		fmt.Fprintln(a.stderr, "cofre: warning:", w)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"cofre/access"
@@ -60,7 +61,7 @@ func waitForStore(ctx context.Context, cfg Config, log *zap.Logger) (metadata.St
 }
 
 // withCache puts the shared cache before a store, where one is configured.
-func withCache(store metadata.Store, cfg Config) (metadata.Store, error) {
+func withCache(store metadata.Store, cfg Config, registry prometheus.Registerer) (metadata.Store, error) {
 	if cfg.Cache.Redis == "" {
 		return store, nil
 	}
@@ -68,6 +69,7 @@ func withCache(store metadata.Store, cfg Config) (metadata.Store, error) {
 	if err != nil {
 		return nil, usagef("cache.redis: %w", err)
 	}
+	observeCache(registry, cached.Stats)
 	return cached, nil
 }
 

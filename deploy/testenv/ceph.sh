@@ -5,6 +5,9 @@
 # size is longer: 64 bytes of header, 16 for each of 81,920 chunks, 80 of footer (docs/FORMAT.md section 3).
 readonly RGW_MAX_PUT_SIZE=$((5 * 1024 ** 3 + 64 + 16 * 81920 + 80))
 
+# 32 bytes each, base64: "cofre test environment, key  one" and "... two".
+readonly RGW_KMS_KEYS="testkey-1=Y29mcmUgdGVzdCBlbnZpcm9ubWVudCwga2V5ICBvbmU= testkey-2=Y29mcmUgdGVzdCBlbnZpcm9ubWVudCwga2V5ICB0d28="
+
 ceph_conf() {
   local fsid=$1 mon_port=$2 rgw_port=$3
   cat <<CONF
@@ -75,11 +78,21 @@ rgw gc processor period = 60
 rgw gc processor max time = 60
 # A lifecycle day lasts ten seconds.
 rgw lc debug interval = 10
+# The gateway's own encryption: over plain HTTP, with two keys that stand here and protect nothing.
+rgw crypt require ssl = false
+rgw crypt s3 kms backend = testing
+rgw crypt s3 kms encryption keys = $RGW_KMS_KEYS
 CONF
 }
 
-
 rgw_admin() { timeout 60 radosgw-admin -c "$DIR/ceph.conf" -n client.rgw "$@"; }
+
+# storage_class NAME: one beside STANDARD, in the same pool. The gateway reads its zone once, so this comes before it starts.
+storage_class() {
+  rgw_admin zonegroup placement add --rgw-zonegroup default --placement-id default-placement --storage-class "$1" &&
+    rgw_admin zone placement add --rgw-zone default --placement-id default-placement --storage-class "$1" \
+      --data-pool default.rgw.buckets.data
+}
 
 rgw_answers() { curl -s -o /dev/null --max-time 2 --noproxy '*' "http://127.0.0.1:$1/" && pid_of client.rgw >/dev/null; }
 
@@ -109,7 +122,8 @@ ceph_start() {
   site=$(random_hex 20) alt=$(random_hex 20)
   {
     rgw_admin user create --uid cofre-site --display-name 'cofre site' --key-type s3 --access-key COFRESITE --secret "$site" &&
-      rgw_admin user create --uid cofre-alt --display-name 'cofre mapped identity' --key-type s3 --access-key COFREALT --secret "$alt"
+      rgw_admin user create --uid cofre-alt --display-name 'cofre mapped identity' --key-type s3 --access-key COFREALT --secret "$alt" &&
+      storage_class LUKEWARM && storage_class FROZEN
   } >>"$log" 2>&1 || return 1
   spawn client.rgw "${malloc[@]}" radosgw -f -c "$conf" -n client.rgw
   wait_for client.rgw 60 rgw_answers "$rgw_port" || return 1

@@ -11,3 +11,8 @@ func TestConformance(t *testing.T) {
 	s := newServer(t)
 	storetest.Run(t, func(t *testing.T) metadata.Store { return s.open(t, s.database(t)) })
 }
+
+func Benchmark(b *testing.B) {
+	s := newServer(b)
+	storetest.Bench(b, s.open(b, s.database(b)))
+}

@@ -11,15 +11,23 @@ import (
 	"cofre/metadata/internal/row"
 )
 
-// page joins the index of live rows with the look-ups. They come as JSON, in hex since keys may be no text: the
-// statement is the same for every page, so it is compiled once. ?2 is [[key, ETag or null], ...], ?3 the ETags for those
-// with null. CROSS JOIN fixes the order: from the look-ups into the index.
-const page = `
+const (
+	scanPage = `
+SELECT key, version, backend_etag, size, etag, checksum_algorithm, checksum_type, committed
+FROM objects INDEXED BY objects_live
+WHERE bucket = ? AND key >= ? AND key <= ? AND tombstoned IS NULL
+ORDER BY key LIMIT ?`
+
+	// lookupPage joins look-ups with the index of live rows. They come as JSON, in hex since keys may be no text: ?2 is
+	// [[key, ETag or null], ...], ?3 the ETags for those with null. So the statement is the same for every page and is
+	// compiled once. CROSS JOIN fixes the order: from the look-ups into the index.
+	lookupPage = `
 SELECT l.key, o.version, o.backend_etag, o.size, o.etag, o.checksum_algorithm, o.checksum_type, o.committed
 FROM (SELECT unhex(value ->> 0) AS key, unhex(value ->> 1) AS etag FROM json_each(?2)) AS l
 CROSS JOIN objects AS o INDEXED BY objects_live
 WHERE o.bucket = ?1 AND o.key = l.key AND o.tombstoned IS NULL
   AND CASE WHEN l.etag IS NULL THEN o.backend_etag IN (SELECT unhex(value) FROM json_each(?3)) ELSE o.backend_etag = l.etag END`
+)
 
 // Page implements metadata.Store.
 func (s *Store) Page(ctx context.Context, bucket string, entries []metadata.Entry) ([]*metadata.Record, error) {
@@ -27,33 +35,42 @@ func (s *Store) Page(ctx context.Context, bucket string, entries []metadata.Entr
 		return nil, nil
 	}
 	p := row.NewPage(bucket, entries)
-	lookups, etags, err := encodeLookups(p.Lookups())
-	if err != nil {
-		return nil, s.failed("read page", err)
-	}
-	err = s.read.query(ctx, page, func(rows *sql.Rows) error {
-		var (
-			rec          metadata.Record
-			algorithm    uint8
-			checksumType int16
-			committed    int64
-		)
-		err := rows.Scan(&rec.Key, &rec.VersionID, &rec.BackendETag, &rec.Size, &rec.ETag, &algorithm, &checksumType, &committed)
-		if err != nil {
-			return err
+	first, last, limit := p.Span()
+	err := s.readPage(ctx, p.Scanned, scanPage, blob(bucket), blob(first), blob(last), limit)
+	if lookups, anyETags := p.Rest(); err == nil && len(lookups) > 0 {
+		var pairs, etags string
+		if pairs, etags, err = encodeLookups(lookups, anyETags); err == nil {
+			err = s.readPage(ctx, p.Found, lookupPage, blob(bucket), pairs, etags)
 		}
-		rec.Checksum.Algorithm, rec.Checksum.Type = checksum.Algorithm(algorithm), row.Type(checksumType)
-		rec.Committed = fromNanos(committed)
-		p.Found(rec)
-		return nil
-	}, blob(bucket), lookups, etags)
+	}
 	if err != nil {
 		return nil, s.failed("read page", err)
 	}
 	return p.Records(), nil
 }
 
-// encodeLookups gives the two JSON arguments of page.
+func (s *Store) readPage(ctx context.Context, found func(key, etag []byte, rec metadata.Record), query string, args ...any) error {
+	return s.read.query(ctx, query, func(rows *sql.Rows) error {
+		var (
+			rec                       metadata.Record
+			key, version, backendETag sql.RawBytes
+			algorithm                 uint8
+			checksumType              int16
+			committed                 int64
+		)
+		err := rows.Scan(&key, &version, &backendETag, &rec.Size, &rec.ETag, &algorithm, &checksumType, &committed)
+		if err != nil {
+			return err
+		}
+		rec.VersionID = row.Version(version)
+		rec.Checksum.Algorithm, rec.Checksum.Type = checksum.Algorithm(algorithm), row.Type(checksumType)
+		rec.Committed = fromNanos(committed)
+		found(key, backendETag, rec)
+		return nil
+	}, args...)
+}
+
+// encodeLookups gives the two JSON arguments of lookupPage.
 func encodeLookups(lookups []row.Lookup, anyETags []string) (pairs, etags string, err error) {
 	pair := make([][2]*string, len(lookups))
 	for i, l := range lookups {

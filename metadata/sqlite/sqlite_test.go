@@ -22,3 +22,9 @@ func open(tb testing.TB, path string) *sqlite.Store {
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) metadata.Store { return open(t, filepath.Join(t.TempDir(), "a %?#b.db")) })
 }
+
+func Benchmark(b *testing.B) {
+	store := open(b, filepath.Join(b.TempDir(), "m.db"))
+	defer store.Close()
+	storetest.Bench(b, store)
+}

@@ -113,12 +113,35 @@ var pageTests = map[string]func(*suite){
 			}
 		}
 	},
+	"FewKeysAmongThousandsOfOthers": func(s *suite) {
+		// A listing by delimiter shows a/, b/ ... and the keys between; the store has all that lies below them.
+		for i := range 500 {
+			s.must(s.store.Add(s.ctx, s.record(fmt.Sprintf("b/%04d", i)), metadata.Committed))
+		}
+		first, middle, last := s.add(s.record("a"), metadata.Committed), s.add(s.record("b/0250x"), metadata.Committed), s.version("c", "v0")
+		entries := []metadata.Entry{entry(first), {Key: "b/"}, entry(middle)}
+		want := []*metadata.Record{listed(first), nil, listed(middle)}
+		for i := range 300 { // more live rows of one key than the scan would see, some of them asked for
+			last = s.version("c", fmt.Sprint("v", i))
+			last = s.add(last, metadata.Committed)
+			if i%100 == 0 {
+				entries, want = append(entries, entry(last)), append(want, listed(last))
+			}
+		}
+		s.equal(s.page(entries...), want)
+		random := rand.New(rand.NewPCG(3, 4))
+		random.Shuffle(len(entries), func(i, j int) {
+			entries[i], entries[j] = entries[j], entries[i]
+			want[i], want[j] = want[j], want[i]
+		})
+		s.equal(s.page(entries...), want)
+	},
 	"AgreesWithTheRowsOneByOne": func(s *suite) {
 		// A small space of keys, ETags and versions, so that every kind of meeting comes about.
 		random := rand.New(rand.NewPCG(1, 2))
 		pick := func(from string) string { return string(from[random.IntN(len(from))]) }
 		newest := make(map[metadata.Entry]metadata.Record)
-		for range 150 {
+		for range 250 {
 			rec := s.version(pick("ab\x00\xffABcd"), pick("123456789"))
 			rec.BackendETag = pick("xyz\x00")
 			rec = s.add(rec, metadata.Healed)
@@ -128,7 +151,7 @@ var pageTests = map[string]func(*suite){
 		for range 20 {
 			var entries []metadata.Entry
 			var want []*metadata.Record
-			for range random.IntN(30) {
+			for range random.IntN(60) {
 				e := metadata.Entry{Key: pick("ab\x00\xffABcde"), BackendETag: pick("xyz\x00-")}
 				entries = append(entries, e)
 				if rec, there := newest[e]; there {

@@ -1,52 +1,121 @@
 package row
 
-import "cofre/metadata"
+import (
+	"cmp"
+	"slices"
+	"sort"
 
-// Page turns the entries of a listing page into look-ups of the index of live rows, and the rows found into the page.
+	"cofre/metadata"
+)
+
+// Page answers a listing page from the index of live rows, in which rows stand in order of bucket and key.
 //
-// A key that stands on the page once, as all do in a plain listing, is looked up with its ETag. A key that stands there
-// more often (a listing of versions) is looked up once for all its ETags: else a page of a thousand versions of one key
-// would walk all of that key's rows a thousand times.
+// A listing page is a run of neighbouring keys, so its rows are too, nearly: one scan from its first key to its last
+// reads little else, and costs a tenth of a descent into the index for every key. Where the store has many more rows
+// between those keys (a listing by delimiter passes over whole trees, a key may have thousands of versions), the scan ends
+// after about twice as many rows as the page has entries, and what lies behind is looked up key by key, in a second
+// query. So neither way can cost much more than the page is worth.
 type Page struct {
 	bucket  string
 	entries []metadata.Entry
-	wanted  map[metadata.Entry][]int // indexes into entries
+	order   []int // indexes into entries, by key and ETag
 	found   []*metadata.Record
+	slab    []metadata.Record // where the next records come from
+
+	scanned int    // rows seen by the scan
+	last    string // the greatest key that the scan has seen
 }
 
-// Lookup is one range of the index of live rows: the key's rows with this ETag or, where Any is set, those with any of
-// the page's ETags (AnyETags).
+// NewPage begins a page of at least one entry.
+func NewPage(bucket string, entries []metadata.Entry) *Page {
+	p := &Page{
+		bucket: bucket, entries: entries, order: make([]int, len(entries)),
+		found: make([]*metadata.Record, len(entries)), slab: make([]metadata.Record, len(entries)),
+	}
+	for i := range p.order {
+		p.order[i] = i
+	}
+	byEntry := func(a, b int) int {
+		return cmp.Or(cmp.Compare(entries[a].Key, entries[b].Key), cmp.Compare(entries[a].BackendETag, entries[b].BackendETag))
+	}
+	if !slices.IsSortedFunc(p.order, byEntry) { // as most pages come
+		slices.SortFunc(p.order, byEntry)
+	}
+	return p
+}
+
+// Span is what the scan asks for: rows from the first key to the last, both included, in order of key, at most limit.
+func (p *Page) Span() (first, last string, limit int) {
+	return p.entries[p.order[0]].Key, p.entries[p.order[len(p.order)-1]].Key, 2*len(p.entries) + 64
+}
+
+// Scanned takes one row of the scan, as Found does.
+func (p *Page) Scanned(key, backendETag []byte, rec metadata.Record) {
+	p.scanned++
+	if _, _, limit := p.Span(); p.scanned == limit {
+		p.last = string(key)
+	}
+	p.Found(key, backendETag, rec)
+}
+
+// Found takes one row; rec's Bucket, Key and BackendETag are filled here. Rows that no entry asked for are dropped; of
+// several for one entry the one committed last stays.
+func (p *Page) Found(key, backendETag []byte, rec metadata.Record) {
+	rec.Bucket = p.bucket
+	at := sort.Search(len(p.order), func(i int) bool { return p.compare(p.order[i], key, backendETag) >= 0 })
+	for ; at < len(p.order) && p.compare(p.order[at], key, backendETag) == 0; at++ {
+		i := p.order[at]
+		switch old := p.found[i]; {
+		case old == nil:
+			p.found[i], p.slab = &p.slab[0], p.slab[1:]
+		case !old.Committed.Before(rec.Committed):
+			continue
+		}
+		rec.Key, rec.BackendETag = p.entries[i].Key, p.entries[i].BackendETag
+		*p.found[i] = rec
+	}
+}
+
+// compare compares entry i with a row. The conversions make no copies: the compiler knows that they do not outlive it.
+func (p *Page) compare(i int, key, backendETag []byte) int {
+	e := &p.entries[i]
+	switch {
+	case e.Key < string(key):
+		return -1
+	case e.Key > string(key):
+		return 1
+	case e.BackendETag < string(backendETag):
+		return -1
+	case e.BackendETag > string(backendETag):
+		return 1
+	}
+	return 0
+}
+
+// Lookup is one look-up of a key's rows: those with this ETag or, where Any is set, those with any of the ETags that
+// Rest gives beside.
 type Lookup struct {
 	Key, ETag string
 	Any       bool
 }
 
-// NewPage begins a page.
-func NewPage(bucket string, entries []metadata.Entry) *Page {
-	p := &Page{
-		bucket:  bucket,
-		entries: entries,
-		wanted:  make(map[metadata.Entry][]int, len(entries)),
-		found:   make([]*metadata.Record, len(entries)),
+// Rest gives the look-ups for what the scan did not reach; none where it came to its end. A key that stands on the page
+// more than once is looked up once, for all its ETags: else a page of a thousand versions of one key would walk all of
+// that key's rows a thousand times.
+func (p *Page) Rest() (lookups []Lookup, anyETags []string) {
+	if _, _, limit := p.Span(); p.scanned < limit {
+		return nil, nil
 	}
-	for i, e := range entries {
-		p.wanted[e] = append(p.wanted[e], i)
-	}
-	return p
-}
-
-// Lookups gives one look-up for each distinct key, and the ETags that those with Any set are looked up with.
-func (p *Page) Lookups() (lookups []Lookup, anyETags []string) {
-	at := make(map[string]int, len(p.entries))
-	lookups = make([]Lookup, 0, len(p.entries))
-	for _, e := range p.entries {
-		i, again := at[e.Key]
-		if !again {
-			at[e.Key] = len(lookups)
+	for _, i := range p.order {
+		e := p.entries[i]
+		if e.Key < p.last {
+			continue
+		}
+		if n := len(lookups); n == 0 || lookups[n-1].Key != e.Key {
 			lookups = append(lookups, Lookup{Key: e.Key, ETag: e.BackendETag})
 			continue
 		}
-		if l := &lookups[i]; !l.Any {
+		if l := &lookups[len(lookups)-1]; !l.Any {
 			anyETags = append(anyETags, l.ETag)
 			*l = Lookup{Key: e.Key, Any: true}
 		}
@@ -55,16 +124,13 @@ func (p *Page) Lookups() (lookups []Lookup, anyETags []string) {
 	return lookups, anyETags
 }
 
-// Found takes one row. Rows that no entry asked for are dropped; of several rows for one entry the one committed last stays.
-func (p *Page) Found(rec metadata.Record) {
-	rec.Bucket = p.bucket
-	for _, i := range p.wanted[metadata.Entry{Key: rec.Key, BackendETag: rec.BackendETag}] {
-		if old := p.found[i]; old == nil || old.Committed.Before(rec.Committed) {
-			mine := rec
-			p.found[i] = &mine
-		}
-	}
-}
-
 // Records is the page, aligned with its entries.
 func (p *Page) Records() []*metadata.Record { return p.found }
+
+// Version is a version id from a column. Nearly all are the null version's, which needs no string of its own.
+func Version(column []byte) string {
+	if string(column) == metadata.NullVersion {
+		return metadata.NullVersion
+	}
+	return string(column)
+}

@@ -1,0 +1,31 @@
+package postgres
+
+import "time"
+
+// The statements whose plans tests look at.
+const (
+	ScanPage      = scanPage
+	LookupPage    = lookupPage
+	TombstoneRows = tombstoneRows
+	AddReplacing  = addReplacing
+	LatestRecord  = latest
+	LatestVersion = latestVersion
+	ByEnvelope    = byEnvelope
+	KnownVersion  = knownVersion
+	RecordParts   = recordParts
+	UploadsPage   = uploadsPage
+	NewestParts   = newestParts
+	SweepUploads  = sweepUploads
+)
+
+// Clock lets tests feed samples to a clock.
+type Clock struct{ clock }
+
+// Add takes a sample.
+func (c *Clock) Add(t0, store, t1 time.Time) { c.add(t0, store, t1) }
+
+// Now is the bound at the local time t.
+func (c *Clock) Now(t time.Time) time.Time { return c.now(t) }
+
+// PlanByIndex sets the parameters that connections of a store are opened with.
+func PlanByIndex(params map[string]string) { planByIndex(params) }

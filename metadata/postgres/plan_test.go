@@ -1,0 +1,142 @@
+package postgres_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"cofre/metadata"
+	"cofre/metadata/postgres"
+)
+
+// planNode is what tests read of EXPLAIN (FORMAT JSON).
+type planNode struct {
+	Type    string     `json:"Node Type"`
+	Table   string     `json:"Relation Name"`
+	Rows    float64    `json:"Actual Rows"`
+	Loops   float64    `json:"Actual Loops"`
+	Removed int        `json:"Subplans Removed"`
+	Plans   []planNode `json:"Plans"`
+}
+
+// walk visits the node and all below it.
+func (n *planNode) walk(visit func(*planNode)) {
+	visit(n)
+	for i := range n.Plans {
+		n.Plans[i].walk(visit)
+	}
+}
+
+// explain runs a statement as a store's connection would, undoes it, and gives its plan.
+func explain(t *testing.T, conn *pgx.Conn, statement string, args ...any) *planNode {
+	t.Helper()
+	ctx := context.Background()
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(ctx)
+	var doc []byte
+	if err := tx.QueryRow(ctx, `EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) `+statement, args...).Scan(&doc); err != nil {
+		t.Fatalf("explain %s: %v", statement, err)
+	}
+	var plans []struct{ Plan planNode }
+	if err := json.Unmarshal(doc, &plans); err != nil || len(plans) != 1 {
+		t.Fatalf("plan %s: %v", doc, err)
+	}
+	return &plans[0].Plan
+}
+
+// Among 200,000 rows, a quarter of them tombstones, with and without statistics: every frequent statement reads by index,
+// in as many rows as it answers, and one that names a key looks into one partition for each.
+func TestPlansStayByIndex(t *testing.T) {
+	s := newServer(t)
+	url := s.database(t)
+	s.open(t, url)
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	postgres.PlanByIndex(config.RuntimeParams)
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	_, err = conn.Exec(t.Context(), `
+INSERT INTO objects
+SELECT 'b'::bytea, convert_to('k' || lpad(i::text, 9, '0'), 'UTF8'), 'null', decode(repeat(md5(i::text), 8), 'hex') || '1234'::bytea,
+    convert_to(md5('b' || i), 'UTF8'), i, convert_to(md5('e' || i), 'UTF8'), 0, 0, '', 'image/jpeg', 0, now(), clock_timestamp(),
+    CASE WHEN i % 4 = 0 THEN clock_timestamp() END
+FROM generate_series(0, 199999) AS i`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statistics := range []string{"none", "analyzed"} {
+		if statistics == "analyzed" {
+			if _, err := conn.Exec(t.Context(), `VACUUM ANALYZE objects`); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Run("statistics "+statistics, func(t *testing.T) { checkPlans(t, conn) })
+	}
+	plan := explain(t, conn, postgres.ScanPage, []byte("b"), []byte("k000100000"), []byte("k000100999"), 2064)
+	plan.walk(func(n *planNode) {
+		if n.Table != "" && n.Type != "Index Only Scan" {
+			t.Errorf("a vacuumed listing page reads %s by %s, want the index alone", n.Table, n.Type)
+		}
+	})
+}
+
+func checkPlans(t *testing.T, conn *pgx.Conn) {
+	b, k, null := []byte("b"), []byte("k000100001"), []byte(metadata.NullVersion)
+	var bs, ks, etags, versions [][]byte
+	for i := 100_000; i < 101_000; i++ {
+		bs, ks, versions = append(bs, b), append(ks, fmt.Appendf(nil, "k%09d", i)), append(versions, null)
+		etags = append(etags, []byte("none"))
+	}
+	for _, c := range []struct {
+		name, statement string
+		args            []any
+		keys            float64 // how many keys it may read the rows of
+	}{
+		{"scan page", postgres.ScanPage, []any{b, ks[0], ks[999], 2064}, 1000},
+		{"look up page", postgres.LookupPage, []any{b, ks, etags, [][]byte{}}, 1000},
+		{"tombstone", postgres.TombstoneRows, []any{bs, ks, versions, "TIMES"}, 1000},
+		{"latest", postgres.LatestRecord, []any{b, k}, 1},
+		{"latest version", postgres.LatestVersion, []any{b, k, null}, 1},
+		{"by envelope", postgres.ByEnvelope, []any{b, k, make([]byte, 32)}, 1},
+		{"known", postgres.KnownVersion, []any{b, k, null}, 1},
+		{"parts", postgres.RecordParts, []any{b, k, make([]byte, 32)}, 1},
+		{"uploads", postgres.UploadsPage, []any{b, k, []byte("id"), []byte(""), nil, 1000}, 1},
+		{"upload parts", postgres.NewestParts, []any{[]byte("id"), 0, 1000}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			statement := c.statement
+			for i, arg := range c.args {
+				if arg == "TIMES" {
+					statement = strings.Replace(statement, fmt.Sprintf("$%d::timestamptz[]", i+1), "array_fill(now(), ARRAY[1000])", 1)
+					c.args = c.args[:i]
+				}
+			}
+			read := 0.0
+			plan := explain(t, conn, statement, c.args...)
+			plan.walk(func(n *planNode) {
+				if n.Table == "" || n.Type == "ModifyTable" {
+					return
+				}
+				read += n.Rows * max(n.Loops, 1)
+				if !strings.Contains(n.Type, "Index") && n.Loops > 0 {
+					t.Errorf("%s of %s", n.Type, n.Table)
+				}
+			})
+			if read > 2*c.keys {
+				t.Errorf("%v rows read for %v keys", read, c.keys)
+			}
+		})
+	}
+}

@@ -1,0 +1,116 @@
+package s3api
+
+import (
+	"io"
+	"strings"
+)
+
+// maxGrants is S3's limit of grants in one ACL ("Access control list (ACL) overview", Amazon S3 User Guide).
+const maxGrants = 100
+
+// CheckACL judges the AccessControlPolicy document of PutBucketAcl and PutObjectAcl. Whether the grantees exist is for the store to say.
+func CheckACL(r io.Reader) *Error {
+	var (
+		o      once
+		owner  string
+		grants int
+		listed int
+	)
+	err := decodeClient(r, maxDocument, "AccessControlPolicy", func(s *scanner) error {
+		return s.children(func(name []byte) error {
+			switch string(name) {
+			case "Owner":
+				return s.children(func(name []byte) error {
+					if string(name) == "ID" {
+						return o.text(s, name, &owner)
+					}
+					return nil
+				})
+			case "AccessControlList":
+				if listed++; listed > 1 {
+					return errDuplicate
+				}
+				return s.children(func(name []byte) error {
+					if string(name) != "Grant" {
+						return nil
+					}
+					grants++
+					return scanGrant(s)
+				})
+			}
+			return nil
+		})
+	})
+	switch {
+	case err == ErrMalformedXML, err == nil && (owner == "" || listed == 0), err == nil && grants > maxGrants: //nolint:errorlint // the sentinel itself: other errors keep their words
+		return ErrMalformedACLError
+	}
+	return err
+}
+
+// scanGrant reads one Grant: one grantee, named in one way, and one permission of the closed list.
+func scanGrant(s *scanner) error {
+	var (
+		o          once
+		permission string
+		names      int
+		value      string
+	)
+	err := s.children(func(name []byte) error {
+		switch string(name) {
+		case "Permission":
+			return o.text(s, name, &permission)
+		case "Grantee":
+			return s.children(func(name []byte) error {
+				switch string(name) {
+				case "ID", "URI", "EmailAddress":
+					names++
+					return o.text(s, name, &value)
+				}
+				return nil
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	switch permission {
+	case "FULL_CONTROL", "READ", "WRITE", "READ_ACP", "WRITE_ACP":
+	default:
+		return ErrMalformedACLError
+	}
+	if names != 1 || value == "" {
+		return ErrMalformedACLError
+	}
+	return nil
+}
+
+// ScanACLOwner reads the owner's id from a store's answer to GetBucketAcl or GetObjectAcl.
+func ScanACLOwner(r io.Reader) (id string, err error) {
+	err = decodeBackend(r, maxBackendDocument, func(s *scanner) error {
+		return s.children(func(name []byte) (err error) {
+			if string(name) == "Owner" {
+				id, _, err = scanOwner(s)
+			}
+			return err
+		})
+	}, "AccessControlPolicy")
+	return strings.TrimSpace(id), err
+}
+
+// cannedACLs are the predefined ACLs of x-amz-acl. aws-exec-read and log-delivery-write name services that other stores do not have.
+var cannedACLs = []string{
+	"private", "public-read", "public-read-write", "authenticated-read", "bucket-owner-read", "bucket-owner-full-control",
+	"aws-exec-read", "log-delivery-write",
+}
+
+// CheckCannedACL judges the value of x-amz-acl.
+func CheckCannedACL(value string) *Error {
+	for _, known := range cannedACLs {
+		if value == known {
+			return nil
+		}
+	}
+	return invalidArgument("The canned ACL is not valid.", "x-amz-acl", value)
+}
