@@ -60,7 +60,7 @@ type Store interface {
 	// Record of its own.
 	Page(ctx context.Context, bucket string, entries []Entry) ([]*Record, error)
 
-	// Tombstone turns rows into tombstones, in one statement. Rows that are not there are no error.
+	// Tombstone turns rows into tombstones, all at once. Rows that are not there are no error.
 	Tombstone(ctx context.Context, deletions ...Deletion) error
 
 	// Revive takes a tombstone away: an operator accepted an older object (a restore from backup). It holds for every

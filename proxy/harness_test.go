@@ -164,7 +164,7 @@ func newSite(t *testing.T, st *storage, cfg siteConfig) *site {
 	s.logs = logs
 	hosts := s3api.Hosts{Domains: cfg.domains}
 	h := proxy.New(proxy.Config{
-		Hosts: hosts, Verifier: sigv4.New(sigv4.Config{Secrets: creds, Bucket: hosts.Bucket}), Access: creds, Backend: b,
+		Hosts: hosts, Verifier: sigv4.New(sigv4.Config{Secrets: clientSecrets{creds}, Bucket: hosts.Bucket}), Access: creds, Backend: b,
 		Store: s.store, Ring: ring, Site: s.identity.Card().ID, Region: region, SystemBucket: s.system,
 		Bucket: cfg.policy, Limits: cfg.limits, Log: zap.New(core), Registerer: s.registry, Clock: time.Now,
 	})
@@ -173,6 +173,17 @@ func newSite(t *testing.T, st *storage, cfg siteConfig) *site {
 	s.url = srv.URL
 	s.client = client(s.url, accessKey, secretKey)
 	return s
+}
+
+// clientSecrets tells sigv4 in its own words that there is no such access key, as cmd/cofre does.
+type clientSecrets struct{ *access.Credentials }
+
+func (c clientSecrets) Secret(ctx context.Context, accessKeyID string) (string, error) {
+	secret, err := c.Credentials.Secret(ctx, accessKeyID)
+	if errors.Is(err, access.ErrUnknownAccessKey) {
+		err = sigv4.ErrUnknownAccessKey
+	}
+	return secret, err
 }
 
 // bucket makes a bucket through cofre.

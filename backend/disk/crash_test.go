@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		serveUntilKilled(dir)
 	}
 	// A step of TestStorageIsAMap is a real request with an fsync: fewer of them than rapid's hundred runs.
-	if err := flag.Set("rapid.checks", "25"); err != nil {
+	if err := flag.Set("rapid.checks", "15"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())

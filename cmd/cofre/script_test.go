@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -17,11 +18,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"cofre/backend/disk"
 )
 
 // The scripts under testdata/script run the binary as an operator does. Besides testscript's own commands they have
 //
 //	free-ports NAME...             puts a free address of this machine into each variable
+//	storage NAME                   serves an empty S3 storage until the end of the script and puts its URL into the variable
 //	random FILE BYTES              writes a file of random bytes
 //	wait-ready ADDRESS             waits until the admin listener says that S3 is served
 //	wait-refused ADDRESS           waits until nobody listens there any more
@@ -43,6 +47,7 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"free-ports":   freePorts,
+			"storage":      serveStorage,
 			"random":       randomFile,
 			"wait-ready":   waitReady,
 			"wait-refused": waitRefused,
@@ -74,6 +79,17 @@ func freePorts(ts *testscript.TestScript, _ bool, names []string) {
 		defer l.Close() // after all are known, so that no two are the same
 		ts.Setenv(name, l.Addr().String())
 	}
+}
+
+func serveStorage(ts *testscript.TestScript, _ bool, args []string) {
+	storage, err := disk.Open(ts.MkAbs("." + args[0]))
+	ts.Check(err)
+	server := httptest.NewServer(storage.Handler())
+	ts.Defer(func() {
+		server.Close()
+		ts.Check(storage.Close())
+	})
+	ts.Setenv(args[0], server.URL)
 }
 
 func randomFile(ts *testscript.TestScript, _ bool, args []string) {

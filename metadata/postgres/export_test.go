@@ -6,7 +6,7 @@ import "time"
 const (
 	ScanPage      = scanPage
 	LookupPage    = lookupPage
-	TombstoneRows = tombstoneRows
+	TombstoneRow  = tombstoneRow
 	AddReplacing  = addReplacing
 	LatestRecord  = latest
 	LatestVersion = latestVersion
@@ -26,6 +26,3 @@ func (c *Clock) Add(t0, store, t1 time.Time) { c.add(t0, store, t1) }
 
 // Now is the bound at the local time t.
 func (c *Clock) Now(t time.Time) time.Time { return c.now(t) }
-
-// PlanByIndex sets the parameters that connections of a store are opened with.
-func PlanByIndex(params map[string]string) { planByIndex(params) }

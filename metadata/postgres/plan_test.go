@@ -2,10 +2,13 @@ package postgres_test
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -31,8 +34,8 @@ func (n *planNode) walk(visit func(*planNode)) {
 	}
 }
 
-// explain runs a statement as a store's connection would, undoes it, and gives its plan.
-func explain(t *testing.T, conn *pgx.Conn, statement string, args ...any) *planNode {
+// explain runs a statement in the given plan_cache_mode, undoes it, and gives its plan.
+func explain(t *testing.T, conn *pgx.Conn, mode, statement string, args ...any) *planNode {
 	t.Helper()
 	ctx := context.Background()
 	tx, err := conn.Begin(ctx)
@@ -40,8 +43,19 @@ func explain(t *testing.T, conn *pgx.Conn, statement string, args ...any) *planN
 		t.Fatal(err)
 	}
 	defer tx.Rollback(ctx)
+	for _, prepare := range []string{`DEALLOCATE ALL`, `SET LOCAL plan_cache_mode = ` + mode, `PREPARE explained AS ` + statement} {
+		if _, err := tx.Exec(ctx, prepare, pgx.QueryExecModeSimpleProtocol); err != nil {
+			t.Fatalf("%s: %v", prepare, err)
+		}
+	}
+	values := make([]string, len(args))
+	for i, arg := range args {
+		values[i] = literal(t, arg)
+	}
 	var doc []byte
-	if err := tx.QueryRow(ctx, `EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) `+statement, args...).Scan(&doc); err != nil {
+	err = tx.QueryRow(ctx, `EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE explained (`+strings.Join(values, ", ")+`)`,
+		pgx.QueryExecModeSimpleProtocol).Scan(&doc)
+	if err != nil {
 		t.Fatalf("explain %s: %v", statement, err)
 	}
 	var plans []struct{ Plan planNode }
@@ -51,23 +65,38 @@ func explain(t *testing.T, conn *pgx.Conn, statement string, args ...any) *planN
 	return &plans[0].Plan
 }
 
+// literal is arg as SQL text.
+func literal(t *testing.T, arg any) string {
+	t.Helper()
+	switch v := arg.(type) {
+	case nil:
+		return "NULL"
+	case int:
+		return strconv.Itoa(v)
+	case []byte:
+		return `'\x` + hex.EncodeToString(v) + `'::bytea`
+	case [][]byte:
+		all := make([]string, len(v))
+		for i, b := range v {
+			all[i] = literal(t, b)
+		}
+		return "ARRAY[" + strings.Join(all, ", ") + "]::bytea[]"
+	case time.Time:
+		return "'" + v.Format(time.RFC3339Nano) + "'::timestamptz"
+	}
+	t.Fatalf("no literal for %T", arg)
+	return ""
+}
+
 // Among 200,000 rows, a quarter of them tombstones, with and without statistics: every frequent statement reads by index,
 // in as many rows as it answers, and one that names a key looks into one partition for each.
 func TestPlansStayByIndex(t *testing.T) {
 	s := newServer(t)
 	url := s.database(t)
 	s.open(t, url)
-	config, err := pgx.ParseConfig(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	postgres.PlanByIndex(config.RuntimeParams)
-	conn, err := pgx.ConnectConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := connect(t, url)
 	defer conn.Close(context.Background())
-	_, err = conn.Exec(t.Context(), `
+	_, err := conn.Exec(t.Context(), `
 INSERT INTO objects
 SELECT 'b'::bytea, convert_to('k' || lpad(i::text, 9, '0'), 'UTF8'), 'null', decode(repeat(md5(i::text), 8), 'hex') || '1234'::bytea,
     convert_to(md5('b' || i), 'UTF8'), i, convert_to(md5('e' || i), 'UTF8'), 0, 0, '', 'image/jpeg', 0, now(), clock_timestamp(),
@@ -82,9 +111,11 @@ FROM generate_series(0, 199999) AS i`)
 				t.Fatal(err)
 			}
 		}
-		t.Run("statistics "+statistics, func(t *testing.T) { checkPlans(t, conn) })
+		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+			t.Run(statistics+" "+mode, func(t *testing.T) { checkPlans(t, conn, mode) })
+		}
 	}
-	plan := explain(t, conn, postgres.ScanPage, []byte("b"), []byte("k000100000"), []byte("k000100999"), 2064)
+	plan := explain(t, conn, "auto", postgres.ScanPage, []byte("b"), []byte("k000100000"), []byte("k000100999"), 2064)
 	plan.walk(func(n *planNode) {
 		if n.Table != "" && n.Type != "Index Only Scan" {
 			t.Errorf("a vacuumed listing page reads %s by %s, want the index alone", n.Table, n.Type)
@@ -92,12 +123,11 @@ FROM generate_series(0, 199999) AS i`)
 	})
 }
 
-func checkPlans(t *testing.T, conn *pgx.Conn) {
+func checkPlans(t *testing.T, conn *pgx.Conn, mode string) {
 	b, k, null := []byte("b"), []byte("k000100001"), []byte(metadata.NullVersion)
-	var bs, ks, etags, versions [][]byte
+	var ks, etags [][]byte
 	for i := 100_000; i < 101_000; i++ {
-		bs, ks, versions = append(bs, b), append(ks, fmt.Appendf(nil, "k%09d", i)), append(versions, null)
-		etags = append(etags, []byte("none"))
+		ks, etags = append(ks, fmt.Appendf(nil, "k%09d", i)), append(etags, []byte("none"))
 	}
 	for _, c := range []struct {
 		name, statement string
@@ -106,7 +136,9 @@ func checkPlans(t *testing.T, conn *pgx.Conn) {
 	}{
 		{"scan page", postgres.ScanPage, []any{b, ks[0], ks[999], 2064}, 1000},
 		{"look up page", postgres.LookupPage, []any{b, ks, etags, [][]byte{}}, 1000},
-		{"tombstone", postgres.TombstoneRows, []any{bs, ks, versions, "TIMES"}, 1000},
+		{"tombstone", postgres.TombstoneRow, []any{b, k, null, time.Now()}, 1},
+		{"add replacing", postgres.AddReplacing, []any{
+			b, k, null, make([]byte, metadata.EnvelopeSize), k, 1, k, 0, 0, k, k, 0, time.Now()}, 1},
 		{"latest", postgres.LatestRecord, []any{b, k}, 1},
 		{"latest version", postgres.LatestVersion, []any{b, k, null}, 1},
 		{"by envelope", postgres.ByEnvelope, []any{b, k, make([]byte, 32)}, 1},
@@ -116,15 +148,8 @@ func checkPlans(t *testing.T, conn *pgx.Conn) {
 		{"upload parts", postgres.NewestParts, []any{[]byte("id"), 0, 1000}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			statement := c.statement
-			for i, arg := range c.args {
-				if arg == "TIMES" {
-					statement = strings.Replace(statement, fmt.Sprintf("$%d::timestamptz[]", i+1), "array_fill(now(), ARRAY[1000])", 1)
-					c.args = c.args[:i]
-				}
-			}
 			read := 0.0
-			plan := explain(t, conn, statement, c.args...)
+			plan := explain(t, conn, mode, c.statement, c.args...)
 			plan.walk(func(n *planNode) {
 				if n.Table == "" || n.Type == "ModifyTable" {
 					return

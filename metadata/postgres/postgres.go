@@ -75,7 +75,6 @@ func (s *Store) open(ctx context.Context, url string, cfg Config) error {
 	config.ConnConfig.BuildContextWatcherHandler = cancelPolitely
 	// A server that is reached answers at once; one that is not should cost a request little.
 	config.ConnConfig.ConnectTimeout = 5 * time.Second
-	planByIndex(config.ConnConfig.RuntimeParams)
 	if err := migrate(ctx, config.ConnConfig); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
@@ -101,19 +100,6 @@ func cancelPolitely(conn *pgconn.PgConn) ctxwatch.Handler {
 		Conn:               conn,
 		CancelRequestDelay: 0,
 		DeadlineDelay:      time.Second,
-	}
-}
-
-// planByIndex fixes how statements are planned, where the URL does not say otherwise. Each of them is written for one plan,
-// by index, that is right for every key and at every size. Left to itself the planner would weigh that against reading
-// whole tables, on the statistics of a table that was empty an hour ago: a thousand deletions then join 400,000 rows. So
-// plans are made once per connection without a look at the values, and not with sequential scans where an index will do.
-// (PgBouncer refuses settings that it does not know: they belong in its ignore_startup_parameters.)
-func planByIndex(params map[string]string) {
-	for name, value := range map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"} {
-		if _, set := params[name]; !set {
-			params[name] = value
-		}
 	}
 }
 
@@ -158,4 +144,5 @@ type querier interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }

@@ -15,6 +15,7 @@ import (
 
 	"cofre/metadata"
 	"cofre/metadata/rediscache"
+	"cofre/metadata/storetest"
 )
 
 // redisServer is a real redis-server that tests kill.
@@ -133,64 +134,14 @@ func TestRedisMayDieAtAnyMoment(t *testing.T) {
 	}
 }
 
-// gate is a way to Redis that a test can block for one replica: bytes go nowhere, connections stay.
-type gate struct {
-	listener net.Listener
-	target   string
-	blocked  atomic.Bool
-}
-
-func newGate(t *testing.T, target string) *gate {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	g := &gate{listener: l, target: target}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("tcp", target)
-			if err != nil {
-				client.Close()
-				continue
-			}
-			go g.copy(server, client)
-			go g.copy(client, server)
-		}
-	}()
-	return g
-}
-
-func (g *gate) copy(to, from net.Conn) {
-	defer to.Close()
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buf)
-		if err != nil {
-			return
-		}
-		if g.blocked.Load() {
-			continue // swallowed, like a network that drops
-		}
-		if _, err := to.Write(buf[:n]); err != nil {
-			return
-		}
-	}
-}
-
-func (g *gate) url() string { return "redis://" + g.listener.Addr().String() }
-
 // A replica that cannot reach Redis writes; others still see the old plan, for TTL at most. When it reaches Redis again,
 // its first act repairs that, long before TTL.
 func TestLostInvalidationIsRepairedWhenRedisIsBack(t *testing.T) {
 	server := newRedisServer(t)
 	store := inner(t)
-	way := newGate(t, server.addr)
+	way := storetest.NewGate(t, server.addr)
 	config := rediscache.Config{Prefix: "p:", TTL: time.Hour}
-	cut, other := wrap(t, store, way.url(), config), wrap(t, store, server.url(), config)
+	cut, other := wrap(t, store, "redis://"+way.Addr(), config), wrap(t, store, server.url(), config)
 
 	must(t, cut.Add(t.Context(), newRecord(cut, "k"), metadata.Committed))
 	server.eventually("both replicas use Redis", func() bool {
@@ -198,7 +149,7 @@ func TestLostInvalidationIsRepairedWhenRedisIsBack(t *testing.T) {
 		latest(t, other, "k")
 		return cut.Stats().Hits > 0 && other.Stats().Hits > 0
 	})
-	way.blocked.Store(true)
+	way.Silence(true)
 	rec := newRecord(cut, "k")
 	must(t, cut.Add(t.Context(), rec, metadata.Committed))
 	if got := latest(t, cut, "k"); got.Envelope != rec.Envelope {
@@ -207,7 +158,7 @@ func TestLostInvalidationIsRepairedWhenRedisIsBack(t *testing.T) {
 	if !cut.Stats().Open {
 		t.Error("an invalidation was lost, and Redis is still trusted")
 	}
-	way.blocked.Store(false)
+	way.Silence(false)
 	server.eventually("the other replica sees the write", func() bool {
 		return latest(t, other, "k").Envelope == rec.Envelope
 	})
@@ -222,9 +173,9 @@ func TestLostInvalidationIsRepairedWhenRedisIsBack(t *testing.T) {
 // patience once and the rest nothing.
 func TestSilentRedisIsLeftAlone(t *testing.T) {
 	server := newRedisServer(t)
-	way := newGate(t, server.addr)
-	way.blocked.Store(true)
-	cache := wrap(t, inner(t), way.url(), rediscache.Config{Prefix: rand.Text()})
+	way := storetest.NewGate(t, server.addr)
+	way.Silence(true)
+	cache := wrap(t, inner(t), "redis://"+way.Addr(), rediscache.Config{Prefix: rand.Text()})
 	must(t, cache.Store.Add(t.Context(), newRecord(cache, "k"), metadata.Committed))
 	for range 200 {
 		latest(t, cache, "k")

@@ -8,10 +8,10 @@
 -- objects and object_parts are partitioned by the hash of (bucket, key) from the start, since a table that holds hundreds
 -- of millions of rows can no longer be partitioned without a pause. Why hash, and why by key: every statement names the
 -- bucket and the key, so it touches one partition for each key, found by arithmetic; buckets differ in size by orders of
--- magnitude, keys spread evenly; autovacuum works on sixteen tables at once, each with indexes a sixteenth as tall and
--- short enough to be vacuumed or rebuilt in minutes. Sixteen is cheap to plan and to lock for the statements that touch
--- many keys, and serves into the billions of rows. A unique
--- index must hold the partition key: (bucket, key) begins each of them anyway.
+-- magnitude, keys spread evenly; autovacuum works on sixteen tables at once, each with indexes a sixteenth as large, short
+-- enough to be vacuumed or rebuilt in minutes. Sixteen is cheap to plan and to lock for the statements that touch many
+-- keys, and serves into the billions of rows. A unique index must hold the partition key: (bucket, key) begins each of
+-- them anyway.
 
 CREATE TABLE objects (
     bucket             bytea       NOT NULL,
