@@ -77,3 +77,12 @@ func TestBoto3DefaultTransfer(t *testing.T) {
 		}
 	}
 }
+
+// A connection on which an empty file was sent goes on being good for the next one.
+func TestBoto3ReusesConnectionAfterEmptyFile(t *testing.T) {
+	interpreters := pythons(t)
+	r := newSite(t, "").start(t, "cofre")
+	for _, python := range interpreters {
+		run(t, r.awsEnv(), nil, python, "-W", "ignore", script(t, "reuse.py"), r.endpoint, r.bucket(t, "reuse"))
+	}
+}

@@ -19,6 +19,10 @@ func (r *Ring) importKEK(ctx context.Context, bucket string, id KEKID) (openKEK,
 		return openKEK{}, err
 	}
 	if err := r.believe(ctx, trust, record); err != nil {
+		if !trust.writes(record.Bucket, record.Creator) && !r.granted(ctx, record) {
+			// A stranger's bucket, and nothing in it for this site: that is no finding, only none of its business.
+			return openKEK{}, fmt.Errorf("read grant: %w", ErrNotRecipient)
+		}
 		return openKEK{}, err
 	}
 	grant, err := r.fetchGrant(ctx, trust, record)
@@ -102,6 +106,12 @@ func (r *Ring) believe(ctx context.Context, trust *TrustList, record Record) err
 		return fmt.Errorf("read endorsement: %w", unavailable(missed))
 	}
 	return refusal // ErrUntrusted, from AcceptRecord
+}
+
+// granted says whether there is, or may be, a grant to this site, believable or not.
+func (r *Ring) granted(ctx context.Context, record Record) bool {
+	_, err := r.system.Get(ctx, GrantName(record.Bucket, record.ID, r.identity.ID()))
+	return !errors.Is(err, ErrSystemNotFound)
 }
 
 func (r *Ring) fetchGrant(ctx context.Context, trust *TrustList, record Record) (Grant, error) {

@@ -22,7 +22,7 @@ var (
 	ErrNotFound = errors.New("metadata: not found")
 	// ErrUnavailable wraps every error that means "the store cannot be reached now". Callers answer 503 or read on
 	// without the store; they never take it for ErrNotFound. Whether a write took effect is then open: every write of a
-	// Store can be repeated as it was, with the same outcome.
+	// Store but SetTrustList can be repeated as it was, with the same outcome.
 	ErrUnavailable = errors.New("metadata: store unavailable")
 	// ErrLockTimeout says that a lock was not had in time.
 	ErrLockTimeout = errors.New("metadata: lock not acquired in time")

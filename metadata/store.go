@@ -99,8 +99,9 @@ type Store interface {
 	// ErrNotFound where there is no upload; ErrConflict where it is completed, or completing with another intent.
 	SetIntent(ctx context.Context, uploadID string, intent []byte) error
 	// FinishUpload adds the record (as Add does, with origin Committed) and marks the upload completed with this result,
-	// at once; its part rows are removed. ErrNotFound where rec's bucket and key have no such upload, ErrConflict where it
-	// has no intent: nothing is written then. A completed upload keeps its first result, without an error.
+	// at once; its part rows and its SealedDEK are removed. ErrNotFound where rec's bucket and key have no such upload,
+	// ErrConflict where it has no intent: nothing is written then. A completed upload keeps its first result, without an
+	// error.
 	FinishUpload(ctx context.Context, uploadID string, result []byte, rec Record) error
 	// DeleteUpload removes an upload and its parts, whatever its state; no error where there is none.
 	DeleteUpload(ctx context.Context, uploadID string) error

@@ -47,7 +47,8 @@ type completion struct {
 	VersionID string            `json:"version,omitempty"`
 	Checksum  metadata.Checksum `json:"checksum"`
 	Parts     int               `json:"parts"`
-	Echo      bool              `json:"echo,omitempty"`
+	SSE       string            `json:"sse,omitempty"` // empty where the client's own key was used
+	KMSKey    string            `json:"kms_key,omitempty"`
 }
 
 // completeMultipartUpload serves CompleteMultipartUpload.
@@ -86,8 +87,8 @@ func (h *Handler) completeAnswer(rq *request, done *completion) *answer {
 	if done.VersionID != "" && done.VersionID != metadata.NullVersion {
 		header.Set("x-amz-version-id", done.VersionID)
 	}
-	if done.Echo {
-		header.Set("X-Amz-Server-Side-Encryption", "AES256")
+	if done.SSE != "" {
+		setManaged(header, http.Header{headerSSE: {done.SSE}, headerKMSKey: {done.KMSKey}})
 	}
 	return &answer{header: header, write: func(w io.Writer) error {
 		return s3api.WriteCompleteMultipartUpload(w, s3api.CompleteResult{
@@ -390,7 +391,8 @@ func (h *Handler) recordJoined(ctx context.Context, rq *request, up *openUpload,
 		return nil, err
 	}
 	rec.Began = rq.began
-	done := &completion{List: want, ETag: rec.ETag, VersionID: rec.VersionID, Checksum: sum, Parts: len(chosen), Echo: echoed(up)}
+	done := &completion{List: want, ETag: rec.ETag, VersionID: rec.VersionID, Checksum: sum, Parts: len(chosen)}
+	done.SSE, done.KMSKey = up.encryption()
 	result, err := json.Marshal(done)
 	if err != nil {
 		return nil, err
@@ -402,11 +404,6 @@ func (h *Handler) recordJoined(ctx context.Context, rq *request, up *openUpload,
 	}
 	h.records.forget(up.Bucket, up.Key, rec.VersionID)
 	return done, nil
-}
-
-func echoed(up *openUpload) bool {
-	var own uploadAttributes
-	return json.Unmarshal(up.Attributes, &own) == nil && own.EchoEncryption
 }
 
 // objectChecksum makes the object's checksum from its parts', and compares it with what the client expects, and the size.

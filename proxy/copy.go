@@ -10,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -96,10 +97,15 @@ func (h *Handler) parseCopy(rq *request) (*copying, error) {
 	}
 	self := source.Bucket == c.dest.Bucket && source.Key == c.dest.Key && source.VersionID == ""
 	if self && !c.replace && !c.tags.replace && rq.call.Header.Get("x-amz-storage-class") == "" &&
-		rq.call.Header.Get("x-amz-website-redirect-location") == "" && rq.call.Header.Get("x-amz-server-side-encryption") == "" && c.algorithm == checksum.None {
+		rq.call.Header.Get("x-amz-website-redirect-location") == "" && rq.call.Header.Get(headerSSE) == "" && rq.encryption.customerKey == nil && c.algorithm == checksum.None {
 		return nil, s3api.ErrInvalidRequest.With("This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
 	return c, nil
+}
+
+// readingSource is the request's way to read what it copies.
+func (rq *request) readingSource() reading {
+	return reading{as: rq.as(), customerKey: rq.encryption.sourceKey}
 }
 
 func directive(header http.Header, name string) (replace bool, err error) {
@@ -119,7 +125,7 @@ func (h *Handler) copy(ctx context.Context, rq *request, c *copying) (*answer, e
 		return nil, err
 	}
 	for range openAttempts {
-		o, err := h.open(ctx, rq.reading(), c.source, func(*metadata.Record) ask { return ask{head: true} })
+		o, err := h.open(ctx, rq.readingSource(), c.source, func(*metadata.Record) ask { return ask{head: true} })
 		if isUnsealed(err) {
 			return h.copyUnsealed(ctx, rq, c, err)
 		}
@@ -176,8 +182,11 @@ func (c *copying) attributes(rq *request, o *object) (seal.Attributes, error) {
 
 // mayRewrap says whether the copy may keep object id and DEK, so that the backend copies the body (docs/FORMAT.md section 4).
 func (h *Handler) mayRewrap(ctx context.Context, rq *request, c *copying, o *object) (bool, error) {
-	if c.source.Bucket != c.dest.Bucket || o.kekState == keys.Closed || o.envelope.Flags&seal.CustomerKey != 0 || !c.write.Empty() {
+	if c.source.Bucket != c.dest.Bucket || o.kekState == keys.Closed || o.envelope.Flags.Has(seal.CustomerKey) || !c.write.Empty() {
 		return false, nil
+	}
+	if rq.encryption.customerKey != nil || rq.encryption.kms || strings.HasPrefix(o.response.Header.Get(headerSSE), "aws:kms") {
+		return false, nil // RGW 16 cannot copy into or out of its own encryption
 	}
 	if h.ring.CheckCopy(o.kek) != nil {
 		return false, nil // a deposit site's KEK, under which nobody else writes
@@ -199,7 +208,7 @@ func (h *Handler) mayRewrap(ctx context.Context, rq *request, c *copying, o *obj
 // only the second, AWS only the first; without one, a racing writer's body would get this envelope.
 func (h *Handler) copyRewrapped(ctx context.Context, rq *request, c *copying, o *object, attrs seal.Attributes) (*answer, error) {
 	flags := o.envelope.Flags & seal.Multipart
-	head, err := h.sealUnder(o.kek, o.dek, o.envelope.ObjectID, c.dest, o.envelope.PartSalt, flags, attrs, copyHeaders(rq.call.Header))
+	head, err := h.sealUnder(o.kek, o.dek, o.envelope.ObjectID, c.dest, o.envelope.PartSalt, flags, nil, attrs, copyHeaders(rq.call.Header))
 	if err != nil {
 		return nil, err
 	}
@@ -274,7 +283,7 @@ func copyRecord(o *object, dest target, head *sealedHead, attrs seal.Attributes,
 
 // copyStreamed reads the source, verified, and writes it as a new object with a DEK of its own.
 func (h *Handler) copyStreamed(ctx context.Context, rq *request, c *copying) (*answer, error) {
-	o, err := h.open(ctx, rq.reading(), c.source, func(rec *metadata.Record) ask { return ask{whole: true, n: rec.Size} })
+	o, err := h.open(ctx, rq.readingSource(), c.source, func(rec *metadata.Record) ask { return ask{whole: true, n: rec.Size} })
 	if err != nil {
 		return nil, err
 	}
@@ -365,7 +374,7 @@ func copyAnswer(rq *request, source, dest http.Header, rec *metadata.Record) *an
 	if v := source.Get("x-amz-version-id"); v != "" {
 		header.Set("x-amz-copy-source-version-id", v)
 	}
-	echoEncryption(rq, header)
+	rq.encryption.setWritten(header, dest)
 	modified := lastModifiedOf(dest)
 	if modified.IsZero() {
 		modified = rq.event.Start
@@ -450,7 +459,7 @@ func (h *Handler) copyPart(ctx context.Context, rq *request, number int, source 
 		return nil, err
 	}
 	var rangeErr error
-	o, err := h.open(ctx, rq.reading(), source, func(rec *metadata.Record) ask {
+	o, err := h.open(ctx, rq.readingSource(), source, func(rec *metadata.Record) ask {
 		a := ask{whole: true, n: rec.Size}
 		rangeErr = nil
 		if text := rq.call.Header.Get("x-amz-copy-source-range"); text != "" {

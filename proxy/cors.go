@@ -107,9 +107,22 @@ func (h *Handler) allowOrigin(rq *request) {
 		if err != nil && !refusesCORS(err) {
 			return
 		}
+		if len(allowed) > 0 && h.allowsAnyOrigin(rq.Context(), key.bucket, key.method) {
+			allowed.Set("Access-Control-Allow-Origin", "*")
+		}
 		h.cors.cache.Set(key, allowed)
 	}
 	setCORS(rq.w.Header(), allowed)
+}
+
+// probeOrigin is the origin of no page: a rule that allows it allows every origin.
+const probeOrigin = "cofre-probe"
+
+// allowsAnyOrigin says whether the bucket's rule is for "*". S3 answers "*" then, which caches on the way may share; RGW 16
+// does so on real requests only and names the origin in answers to preflights.
+func (h *Handler) allowsAnyOrigin(ctx context.Context, bucket, method string) bool {
+	allowed, err := h.askCORS(ctx, bucket, probeOrigin, method, "")
+	return err == nil && len(allowed) > 0
 }
 
 // refusesCORS says whether an error is the backend's "no", as against no answer.

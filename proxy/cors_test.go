@@ -87,6 +87,8 @@ func TestBrowsersOfAllowedOriginsSeeAnswersOfPrivateBuckets(t *testing.T) {
 	s.send(t, from(bad, get)).want(t, 200, "").allowed(t, "another origin", "")
 	s.send(t, get).want(t, 200, "").allowed(t, "no origin", "")
 
+	s.send(t, sub2("PUT", b, "", "cors", strings.Replace(corsRules, "https://*.example", "*", 1))).want(t, 200, "")
+	s.send(t, from(bad, get)).want(t, 200, "").allowed(t, "any origin", "*")
 	s.send(t, sub2("DELETE", b, "", "cors", "")).want(t, 204, "")
 	s.send(t, from(good, get)).want(t, 200, "").allowed(t, "rules deleted", "")
 }

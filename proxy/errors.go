@@ -93,6 +93,9 @@ func fromSignature(sig *sigv4.Error) *s3api.Error {
 // fail ends a request with an error: as an S3 error document while nothing was sent, else by breaking the connection, so
 // that no client takes a short body for a whole one.
 func (h *Handler) fail(rq *request, err error) {
+	if rq.w.stalled != nil && rq.w.stalled.Load() && errors.Is(err, context.Canceled) {
+		err = sigv4.ErrRequestTimeout // net/http takes a deadline for the client's leaving, and ends the request's context
+	}
 	e := answerTo(err)
 	rq.event.Code = e.Code
 	h.count(err)

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -58,7 +59,8 @@ type responseWriter struct {
 	http.ResponseWriter
 	status   int
 	written  int64
-	patience patience // with a client that takes its time to read
+	patience patience     // with a client that takes its time to read
+	stalled  *atomic.Bool // the client stopped sending its body; nil where there is none
 }
 
 func (w *responseWriter) WriteHeader(status int) {

@@ -1,6 +1,14 @@
 package proxy
 
-import "cofre/s3api"
+import (
+	"context"
+	"time"
+
+	"cofre/s3api"
+)
+
+// SweepStaged removes the staged files of before a time.
+func (h *Handler) SweepStaged(ctx context.Context, before time.Time) { h.sweepStaged(ctx, before) }
 
 // Served says whether the operation is in the handler's table. A preflight is answered before it.
 func Served(op s3api.Operation) bool {

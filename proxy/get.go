@@ -144,6 +144,7 @@ func (h *Handler) answerObject(rq *request, o *object, conds s3api.Conditions) (
 	header := rq.w.Header()
 	setObjectHeaders(header, o.response.Header, attrs)
 	header.Set("ETag", quote(o.record.ETag))
+	rq.encryption.setWritten(header, o.response.Header)
 
 	switch readStatus(conds, o.record, lastModifiedOf(o.response.Header)) {
 	case http.StatusNotModified:
@@ -229,7 +230,9 @@ func (l *lateWriter) Write(p []byte) (int, error) {
 }
 
 // reading is the request's way to read objects.
-func (rq *request) reading() reading { return reading{as: rq.as()} }
+func (rq *request) reading() reading {
+	return reading{as: rq.as(), customerKey: rq.encryption.customerKey}
+}
 
 // notModified answers 304 with the validators only (RFC 9110 section 15.4.5).
 func notModified(w *responseWriter) {
@@ -239,7 +242,7 @@ func notModified(w *responseWriter) {
 		case "Etag", "Last-Modified", "Cache-Control", "Expires", "X-Amz-Version-Id", "X-Amz-Request-Id", "X-Amz-Id-2", "Server", "Date":
 		default:
 			if !isCORSHeader(name) {
-				header.Del(name)
+				delete(header, name)
 			}
 		}
 	}

@@ -38,6 +38,9 @@ type Ring interface {
 	CheckObject(kek keys.KEK, objectKey string) error
 	// CheckCopy says whether a copy that keeps its DEK may be wrapped by this KEK.
 	CheckCopy(kek keys.KEK) error
+	// SealDEK and OpenDEK keep the DEK of an open upload for this site, where its envelope alone does not open.
+	SealDEK(dek keys.DEK, envelope []byte) []byte
+	OpenDEK(sealed, envelope []byte) (keys.DEK, error)
 }
 
 // ETagMode says what a bucket's client-visible ETags are made of.
@@ -109,6 +112,8 @@ type Config struct {
 	Site     keys.SiteID
 	// Region is answered to clients; any region is accepted in a signature.
 	Region string
+	// CustomerKeysOverHTTP takes customer keys (SSE-C) over unencrypted connections too, for a TLS balancer in front.
+	CustomerKeysOverHTTP bool
 	// SystemBucket is hidden from clients and refused to them.
 	SystemBucket string
 	// Bucket gives the policy of a bucket; nil means the zero policy for all.
@@ -168,17 +173,24 @@ func New(cfg Config) *Handler {
 // request is one S3 call on its way through the handler.
 type request struct {
 	*http.Request
-	w     *responseWriter
-	call  s3api.Call
-	auth  *sigv4.Auth
-	who   access.Identity
-	event *event
+	w    *responseWriter
+	call s3api.Call
+	auth *sigv4.Auth
+	// encryption is what the headers ask for; it may hold the client's own key.
+	encryption encryption
+	who        access.Identity
+	event      *event
 	// began is a lower bound of when the request began, by the store's clock: what tombstones are judged by.
 	began time.Time
 }
 
 // ServeHTTP answers one request and logs one line.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		// botocore expects this even of an empty body, where net/http never sends it, and takes the next answer on the
+		// connection for garbage if it does not come.
+		w.WriteHeader(http.StatusContinue)
+	}
 	ev := &event{ID: newRequestID(), Method: r.Method, Remote: r.RemoteAddr, Start: h.cfg.Clock()}
 	rw := &responseWriter{ResponseWriter: w}
 	h.waitForClient(rw, r)
@@ -248,12 +260,12 @@ func (h *Handler) serve(rq *request) error {
 	}
 	op, ok := operations[call.Op]
 	if !ok {
-		return s3api.ErrNotImplemented
+		return s3api.ErrNotImplemented.With(call.Op.String() + " is not implemented.")
 	}
 	if !op.allowed(rq.who, call) {
 		return s3api.ErrAccessDenied
 	}
-	if err := refuseForeignHeaders(rq.call.Header); err != nil {
+	if rq.encryption, err = h.parseEncryption(rq.call.Header, rq.TLS != nil); err != nil {
 		return err
 	}
 	if err := h.checkOwners(rq); err != nil {

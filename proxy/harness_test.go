@@ -95,6 +95,7 @@ func eachStorage(t *testing.T, test func(t *testing.T, s *storage)) {
 type site struct {
 	*storage
 	url      string
+	handler  *proxy.Handler
 	client   *s3.Client
 	store    metadata.Store
 	identity *keys.Identity
@@ -115,6 +116,8 @@ type siteConfig struct {
 	wrap     func(proxy.Backend) proxy.Backend
 	domains  []string
 	anon     access.Identity
+	// keysOverHTTP takes customer keys over plain http.
+	keysOverHTTP bool
 	// users are further backend users, and credentials further clients that act as them.
 	users       map[access.BackendUser]backend.Credentials
 	credentials []access.Credential
@@ -166,11 +169,11 @@ func newSite(t *testing.T, st *storage, cfg siteConfig) *site {
 	h := proxy.New(proxy.Config{
 		Hosts: hosts, Verifier: sigv4.New(sigv4.Config{Secrets: clientSecrets{creds}, Bucket: hosts.Bucket}), Access: creds, Backend: b,
 		Store: s.store, Ring: ring, Site: s.identity.Card().ID, Region: region, SystemBucket: s.system,
-		Bucket: cfg.policy, Limits: cfg.limits, Log: zap.New(core), Registerer: s.registry, Clock: time.Now,
+		Bucket: cfg.policy, Limits: cfg.limits, CustomerKeysOverHTTP: cfg.keysOverHTTP, Log: zap.New(core), Registerer: s.registry, Clock: time.Now,
 	})
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
-	s.url = srv.URL
+	s.handler, s.url = h, srv.URL
 	s.client = client(s.url, accessKey, secretKey)
 	return s
 }

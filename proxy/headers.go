@@ -98,7 +98,8 @@ func setObjectHeaders(out, backend http.Header, a seal.Attributes) {
 		out.Set(name, v)
 	}
 	for name, v := range a.Meta {
-		out.Set(metaPrefix+name, v)
+		// As S3 spells it. SDKs keep the case of what stands behind the prefix, so a canonical "Note" would not be "note".
+		out[strings.ToLower(metaPrefix)+name] = []string{v}
 	}
 }
 
@@ -190,29 +191,4 @@ func passHeaders(from http.Header, names []string) http.Header {
 		}
 	}
 	return out
-}
-
-// refuseForeignHeaders refuses what cofre does not do yet rather than ignore it: a client that asks for its own key, or a
-// KMS key, must not believe that it was used.
-func refuseForeignHeaders(header http.Header) error {
-	for name := range header {
-		if strings.HasPrefix(name, "X-Amz-Server-Side-Encryption-Customer-") || strings.HasPrefix(name, "X-Amz-Copy-Source-Server-Side-Encryption-Customer-") {
-			return s3api.ErrNotImplemented.With("Server side encryption with customer provided keys (SSE-C) is not implemented.")
-		}
-	}
-	switch sse := header.Get("X-Amz-Server-Side-Encryption"); sse {
-	case "", "AES256":
-		return nil
-	case "aws:kms", "aws:kms:dsse":
-		return s3api.ErrNotImplemented.With("Server side encryption with KMS keys is not implemented.")
-	default:
-		return s3api.ErrInvalidArgument.With("The encryption method specified is not supported")
-	}
-}
-
-// echoEncryption tells a client that asked for SSE-S3 that it has it: every object here is sealed with AES-256.
-func echoEncryption(rq *request, header http.Header) {
-	if rq.call.Header.Get("X-Amz-Server-Side-Encryption") == "AES256" {
-		header.Set("X-Amz-Server-Side-Encryption", "AES256")
-	}
 }

@@ -25,7 +25,30 @@ const (
 
 // uploadAttributes is what Complete must know of what Create was told; it is kept in the upload row.
 type uploadAttributes struct {
-	EchoEncryption bool `json:"echo_encryption,omitempty"`
+	// SSE and KMSKey are what Create answered of the encryption, for the answers that follow.
+	SSE    string `json:"sse,omitempty"`
+	KMSKey string `json:"kms_key,omitempty"`
+}
+
+// encryption says how an upload is encrypted, as its Create did; nothing where the client's own key is used.
+func (up *openUpload) encryption() (sse, kmsKey string) {
+	var own uploadAttributes
+	if up.envelope.Flags.Has(seal.CustomerKey) || json.Unmarshal(up.Attributes, &own) != nil {
+		return "", ""
+	}
+	if own.SSE == "" {
+		own.SSE = algorithmAES256
+	}
+	return own.SSE, own.KMSKey
+}
+
+// setEncryption tells the sender of a part how it is encrypted.
+func (up *openUpload) setEncryption(rq *request, out http.Header) {
+	if sse, kmsKey := up.encryption(); sse != "" {
+		setManaged(out, http.Header{headerSSE: {sse}, headerKMSKey: {kmsKey}})
+		return
+	}
+	rq.encryption.setWritten(out, nil)
 }
 
 // createMultipartUpload serves CreateMultipartUpload: key, envelope and attributes are made here, since nothing can be
@@ -55,13 +78,17 @@ func (h *Handler) createMultipartUpload(rq *request) error {
 	if err != nil {
 		return err
 	}
-	own, err := json.Marshal(uploadAttributes{EchoEncryption: rq.call.Header.Get("X-Amz-Server-Side-Encryption") == "AES256"})
+	own, err := json.Marshal(uploadAttributes{SSE: resp.Header.Get(headerSSE), KMSKey: resp.Header.Get(headerKMSKey)})
 	if err != nil {
 		return err
 	}
 	up := metadata.Upload{
 		ID: id, Bucket: t.Bucket, Key: t.Key, Envelope: head.raw, Initiator: rq.who.AccessKeyID,
 		ChecksumAlgorithm: alg, ChecksumType: kind, ContentType: attrs.Headers["content-type"], Attributes: own,
+	}
+	if rq.encryption.customerKey != nil {
+		// Complete comes without the customer's key and has to write the layout all the same.
+		up.SealedDEK = h.ring.SealDEK(head.dek, head.raw[:])
 	}
 	if err := h.store.CreateUpload(ctx, up); err != nil {
 		h.abortBackend(ctx, rq, t, id)
@@ -72,7 +99,7 @@ func (h *Handler) createMultipartUpload(rq *request) error {
 		header.Set("x-amz-checksum-algorithm", alg.String())
 		header.Set("x-amz-checksum-type", string(kind))
 	}
-	echoEncryption(rq, header)
+	rq.encryption.setWritten(header, resp.Header)
 	header.Set("Content-Type", "application/xml")
 	rq.w.WriteHeader(http.StatusOK)
 	return s3api.WriteInitiateMultipartUpload(rq.w, t.Bucket, t.Key, id)
@@ -128,15 +155,38 @@ func (h *Handler) upload(ctx context.Context, rq *request) (*openUpload, error) 
 	if err != nil {
 		return nil, err
 	}
-	kek, _, err := h.ring.Open(ctx, t.Bucket, env.KEKID)
-	if err != nil {
-		return nil, err
-	}
-	dek, err := unseal(env, kek, t.Key, nil)
+	dek, err := h.uploadKey(ctx, rq, up, env)
 	if err != nil {
 		return nil, err
 	}
 	return &openUpload{up, env, dek}, nil
+}
+
+// uploadKey opens the DEK of an upload. Where a customer key is mixed in, parts must bring it; Complete need not, and uses
+// what the row keeps for this site until then.
+func (h *Handler) uploadKey(ctx context.Context, rq *request, up metadata.Upload, env seal.Envelope) (keys.DEK, error) {
+	if up.State == metadata.UploadCompleted {
+		return keys.DEK{}, nil // nothing more is sealed; only the answer is given once more
+	}
+	key := rq.encryption.customerKey
+	if len(up.SealedDEK) > 0 && key == nil {
+		if rq.call.Op != s3api.CompleteMultipartUpload {
+			return keys.DEK{}, s3api.ErrInvalidRequest.With("The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate encryption parameters.")
+		}
+		return h.ring.OpenDEK(up.SealedDEK, up.Envelope[:])
+	}
+	kek, _, err := h.ring.Open(ctx, up.Bucket, env.KEKID)
+	if err != nil {
+		return keys.DEK{}, err
+	}
+	if key != nil && !env.Flags.Has(seal.CustomerKey) {
+		return keys.DEK{}, s3api.ErrInvalidRequest.With("The multipart upload initiate did not request encryption. Please resend the request without sending encryption parameters.")
+	}
+	dek, err := unseal(env, kek, up.Key, key)
+	if key != nil && hasCode(err, s3api.ErrAccessDenied.Code) {
+		err = s3api.ErrInvalidRequest.With("The provided encryption parameters did not match the ones used originally.")
+	}
+	return dek, err
 }
 
 // newPart is one part about to be sent.
@@ -223,7 +273,7 @@ func (h *Handler) uploadPart(rq *request) error {
 	if row.Checksum.Algorithm != checksum.None {
 		header.Set(row.Checksum.Algorithm.Header(), checksumText(row.Checksum, 0))
 	}
-	echoEncryption(rq, header)
+	up.setEncryption(rq, header)
 	header.Set("Content-Length", "0")
 	rq.w.WriteHeader(http.StatusOK)
 	return nil

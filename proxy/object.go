@@ -202,8 +202,11 @@ func (h *Handler) confirm(ctx context.Context, rd reading, t target, rec *metada
 
 // unseal opens an envelope; what does not open was not sealed by a holder of this KEK for this key.
 func unseal(env seal.Envelope, kek keys.KEK, key string, customerKey []byte) (keys.DEK, error) {
-	if env.Flags&seal.CustomerKey != 0 && customerKey == nil {
+	switch locked := env.Flags.Has(seal.CustomerKey); {
+	case locked && customerKey == nil:
 		return keys.DEK{}, s3api.ErrInvalidRequest.With("The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.")
+	case !locked && customerKey != nil:
+		return keys.DEK{}, s3api.ErrInvalidRequest.With("The encryption parameters are not applicable to this object.")
 	}
 	dek, err := env.Unseal(kek, key, customerKey)
 	if err != nil {

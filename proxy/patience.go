@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net/http"
+	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,6 +36,7 @@ func (p *patience) disarm() {
 type patientBody struct {
 	io.ReadCloser
 	patience patience
+	stalled  atomic.Bool // a read ran into its deadline
 }
 
 // waitForClient bounds how long the client may stand still while its request is read and answered.
@@ -41,16 +45,22 @@ func (h *Handler) waitForClient(w *responseWriter, r *http.Request) {
 	w.patience = patience{set: conn.SetWriteDeadline, stall: h.cfg.Limits.DownloadStall}
 	w.patience.arm() // also because the request before on this connection has left its own
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &patientBody{r.Body, patience{set: conn.SetReadDeadline, stall: h.cfg.Limits.UploadStall}}
+		b := &patientBody{ReadCloser: r.Body, patience: patience{set: conn.SetReadDeadline, stall: h.cfg.Limits.UploadStall}}
+		b.patience.arm() // net/http reads on behind a handler that has not, and that must end too
+		r.Body, w.stalled = b, &b.stalled
 	}
 }
 
 func (b *patientBody) Read(p []byte) (int, error) {
 	b.patience.arm()
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
+	switch {
+	case errors.Is(err, io.EOF):
 		// From its end on, net/http watches the connection for the client's leaving; that watch has no deadline.
 		b.patience.disarm()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// The deadline stays: net/http would wait without one for what is left of the body.
+		b.stalled.Store(true)
 	}
 	return n, err
 }

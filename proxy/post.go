@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -11,9 +12,23 @@ import (
 	"cofre/sigv4"
 )
 
-// postObject serves PostObject, the upload by a browser's form: its fields say what the headers of a PUT say, and who sends
-// it. Once they have been judged, the file goes the way of a PUT.
+// formRefusalDrain is how much of a refused form is still read, in bytes. A browser sends its form without asking first, and
+// one that is answered and cut off while it sends shows its user a broken connection instead of the answer.
+const formRefusalDrain = 1 << 20
+
+// postObject serves PostObject, the upload by a browser's form.
 func (h *Handler) postObject(rq *request) error {
+	err := h.uploadForm(rq)
+	if err != nil {
+		// What cannot be read is not waited for: the answer goes out all the same.
+		_, _ = io.CopyN(io.Discard, rq.Body, formRefusalDrain)
+	}
+	return err
+}
+
+// uploadForm reads a form, whose fields say what the headers of a PUT say, and who sends it. Once they have been judged,
+// the file goes the way of a PUT.
+func (h *Handler) uploadForm(rq *request) error {
 	if !rq.auth.Anonymous() {
 		return s3api.ErrInvalidArgument.With("Only one auth mechanism allowed: a form is authenticated by its fields.").
 			Field("ArgumentName", "Authorization")
@@ -30,7 +45,7 @@ func (h *Handler) postObject(rq *request) error {
 	if err != nil {
 		return err
 	}
-	if err := refuseForeignHeaders(header); err != nil {
+	if rq.encryption, err = h.parseEncryption(header, rq.TLS != nil); err != nil {
 		return err
 	}
 	file, err := h.formFile(rq, form, policy)
@@ -51,7 +66,7 @@ func (h *Handler) postObject(rq *request) error {
 		}
 		return err
 	}
-	echoEncryption(&put, rq.w.Header())
+	rq.encryption.setWritten(rq.w.Header(), w.header)
 	return answerForm(rq, form, w)
 }
 

@@ -61,14 +61,14 @@ func (f webForm) body() []byte {
 	return b.Bytes()
 }
 
-// reply is an answer whose body has been read.
-type reply struct {
+// formReply is an answer whose body has been read.
+type formReply struct {
 	status int
 	header http.Header
 	body   string
 }
 
-func (r reply) code() string {
+func (r formReply) code() string {
 	if m := regexp.MustCompile(`<Code>(\w+)</Code>`).FindStringSubmatch(r.body); m != nil {
 		return m[1]
 	}
@@ -76,7 +76,7 @@ func (r reply) code() string {
 }
 
 // post sends a form without following redirects.
-func (s *site) post(t *testing.T, bucket string, f webForm) reply {
+func (s *site) post(t *testing.T, bucket string, f webForm) formReply {
 	t.Helper()
 	body := f.body()
 	var reader io.Reader = bytes.NewReader(body)
@@ -101,7 +101,7 @@ func (s *site) post(t *testing.T, bucket string, f webForm) reply {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return reply{resp.StatusCode, resp.Header, string(text)}
+	return formReply{resp.StatusCode, resp.Header, string(text)}
 }
 
 // signForm gives the fields with a policy that allows just them, and conditions besides, signed by Version 4 or 2.
@@ -284,6 +284,36 @@ func TestBrokenFormsLeaveTheOldObject(t *testing.T) {
 			}
 		}
 		s.wantNothingStaged(t)
+	})
+}
+
+func TestSweepRemovesOldStagedFormsAndNothingElse(t *testing.T) {
+	eachStorage(t, func(t *testing.T, st *storage) {
+		s := newSite(t, st, siteConfig{})
+		s.handler.SweepStaged(t.Context(), time.Now()) // no system bucket yet
+		b := s.bucket(t, "sweep")
+		s.put(t, b, "k", []byte("kept")) // makes the system bucket
+		names := func() string {
+			list, err := s.raw.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &s.system})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var all []string
+			for _, e := range list.Contents {
+				all = append(all, *e.Key)
+			}
+			return strings.Join(all, " ")
+		}
+		before := names()
+		s.rawPut(t, s.system, "forms/00ff", []byte("left behind"), nil)
+		s.handler.SweepStaged(t.Context(), time.Now().Add(-time.Hour))
+		if !strings.Contains(names(), "forms/00ff") {
+			t.Fatal("a fresh file was swept")
+		}
+		s.handler.SweepStaged(t.Context(), time.Now().Add(time.Hour))
+		if got := names(); got != before {
+			t.Fatalf("%s is left, want %s", got, before)
+		}
 	})
 }
 
@@ -491,7 +521,7 @@ func TestFormRefusals(t *testing.T) {
 		{"no such bucket", "nowhere-at-all", signForm(4, "nowhere-at-all", [][2]string{{"key", "k"}}), 404, "NoSuchBucket", ""},
 		{"ignored fields", b, append(change("", ""), [2]string{"x-ignore-a", "1"}, [2]string{"X-Ignore-A", "2"}), 204, "", ""},
 	} {
-		for _, size := range []int{3, 200_000} {
+		for _, size := range []int{3, 700_000} {
 			r := s.post(t, c.bucket, webForm{fields: c.fields, file: pattern(size)})
 			if r.status != c.status || r.code() != c.code || !strings.Contains(r.body, c.text) {
 				t.Errorf("%s, %d bytes: %d %s", c.name, size, r.status, r.body)

@@ -21,6 +21,7 @@ func (h *Handler) Sweep(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		h.sweepUploads(ctx, h.store.Now().Add(-completedKept))
+		h.sweepStaged(ctx, h.cfg.Clock().Add(-stagedKept))
 		select {
 		case <-ctx.Done():
 			return

@@ -117,16 +117,22 @@ func (h *Handler) sealHead(ctx context.Context, rq *request, t target, salt seal
 	if err != nil {
 		return nil, err
 	}
-	return h.sealUnder(kek, keys.NewDEK(), keys.NewObjectID(), t, salt, flags, attrs, pass)
+	s, err := h.sealUnder(kek, keys.NewDEK(), keys.NewObjectID(), t, salt, flags|rq.encryption.flags(), rq.encryption.customerKey, attrs, pass)
+	if err == nil && rq.encryption.kms {
+		for name, v := range passHeaders(rq.call.Header, kmsHeaders) {
+			s.header[name] = v
+		}
+	}
+	return s, err
 }
 
 // sealUnder makes the head of an object under a given KEK, DEK and object id. A copy that keeps its body keeps both.
-func (h *Handler) sealUnder(kek keys.KEK, dek keys.DEK, id keys.ObjectID, t target, salt seal.Salt, flags seal.Flags, attrs seal.Attributes, pass http.Header) (*sealedHead, error) {
+func (h *Handler) sealUnder(kek keys.KEK, dek keys.DEK, id keys.ObjectID, t target, salt seal.Salt, flags seal.Flags, customerKey []byte, attrs seal.Attributes, pass http.Header) (*sealedHead, error) {
 	clear := h.cfg.Bucket(t.Bucket).ClearAttributes
 	if !clear {
 		flags |= seal.HasAttributes
 	}
-	env, err := seal.SealEnvelope(kek, t.Key, nil, flags, id, salt, dek)
+	env, err := seal.SealEnvelope(kek, t.Key, customerKey, flags, id, salt, dek)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +212,7 @@ func (h *Handler) putObject(rq *request) error {
 	header.Set("ETag", quote(w.record.ETag))
 	setChecksum(header, w.record)
 	setVersion(header, w.header)
-	echoEncryption(rq, header)
+	rq.encryption.setWritten(header, w.header)
 	header.Set("Content-Length", "0")
 	rq.w.WriteHeader(http.StatusOK)
 	return nil

@@ -41,8 +41,8 @@ func CheckACL(r io.Reader) *Error {
 			return nil
 		})
 	})
-	switch {
-	case err == ErrMalformedXML, err == nil && (owner == "" || listed == 0), err == nil && grants > maxGrants: //nolint:errorlint // the sentinel itself: other errors keep their words
+	malformed := err != nil && err.Code == ErrMalformedXML.Code
+	if malformed || err == nil && (owner == "" || listed == 0 || grants > maxGrants) {
 		return ErrMalformedACLError
 	}
 	return err

@@ -82,7 +82,7 @@ func CheckPolicy(text []byte) *Error {
 	return nil
 }
 
-// ScanReplication says whether a store's answer to GetBucketReplication has a rule. Ceph RGW answers a configuration without any where S3
+// ScanReplication counts the rules in a store's answer to GetBucketReplication. Ceph RGW answers a configuration without any where S3
 // says that there is none.
 func ScanReplication(text []byte) (rules int, err error) {
 	err = decodeBackend(bytes.NewReader(text), maxBackendDocument, func(s *scanner) error {

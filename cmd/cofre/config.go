@@ -26,6 +26,9 @@ type Config struct {
 	Domains []string `yaml:"domains" example:"[s3.example.org]"`
 	// The region that cofre answers to clients. They may sign for any region.
 	Region string `yaml:"region"`
+	// Takes a client's own keys (SSE-C) over unencrypted connections too. Only for a site whose balancer ends TLS in front of
+	// cofre: such a key must not cross a network in clear.
+	SSECOverHTTP bool `yaml:"sse_c_over_http"`
 
 	// Makes cofre itself speak https. Leave it out behind a load balancer that does.
 	TLS TLSConfig `yaml:"tls"`

@@ -192,7 +192,6 @@ var (
 	typeSecret   = reflect.TypeFor[access.Secret]()
 	typeDuration = reflect.TypeFor[time.Duration]()
 	typeSize     = reflect.TypeFor[Size]()
-	typeWords    = reflect.TypeFor[Words]()
 )
 
 // decodeLeaf puts a single value, or a list of words, into a field. Messages name the kind that is wanted and never the

@@ -56,15 +56,14 @@ func TestEveryKeyHasItsOwnVariableWithTheSameMeaning(t *testing.T) {
 		if !ok {
 			t.Fatalf("no field for %s", key)
 		}
-		value, inFile := samples[field.Type()], ""
+		value := samples[field.Type()]
+		inFile := value
 		switch {
 		case field.Kind() == reflect.Slice && field.Type().Elem().Kind() == reflect.Struct:
 			value = "[{}]"
 			inFile = value
 		case field.Kind() == reflect.Slice:
 			inFile = "[one, two]"
-		default:
-			inFile = value
 		}
 		if value == "" {
 			t.Fatalf("no sample for %v (%s)", field.Type(), key)

@@ -168,7 +168,7 @@ func openSite(ctx context.Context, cfg Config, out outside, logger *zap.Logger, 
 	if s.identity, err = readIdentity(cfg.Site.Identity, cfg.Site.Passphrase); err != nil {
 		return nil, err
 	}
-	debug.FreeOSMemory() // scrypt took a quarter of a GiB, once
+	debug.FreeOSMemory() // scrypt took 64 MiB or more, once
 	if s.backend, err = openBackend(cfg, out, registry); err != nil {
 		return nil, err
 	}
@@ -249,7 +249,8 @@ func newHandler(cfg Config, s *site, trust *trustKeeper, system *proxy.System, l
 		Store:    s.store,
 		Ring:     keys.NewRing(keys.RingConfig{Identity: s.identity, Trust: trust.Current, Store: s.store, System: system}),
 		Site:     s.identity.ID(), Region: cfg.Region, SystemBucket: cfg.Backend.SystemBucket,
-		Bucket: cfg.bucketPolicy,
+		CustomerKeysOverHTTP: cfg.SSECOverHTTP,
+		Bucket:               cfg.bucketPolicy,
 		Limits: proxy.Limits{
 			Requests: cfg.Limits.Requests, MaxPutSize: int64(cfg.Backend.MaxPutSize),
 			LockWait: cfg.Limits.LockWait, HealParallel: cfg.Limits.HealParallel,

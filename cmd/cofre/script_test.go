@@ -30,7 +30,7 @@ import (
 //	wait-ready ADDRESS             waits until the admin listener says that S3 is served
 //	wait-refused ADDRESS           waits until nobody listens there any more
 //	credentials DIR                sets ID and SECRET to the credential of a data directory
-//	s3 put|get ENDPOINT BUCKET KEY FILE, s3 bucket ENDPOINT BUCKET     with $ID and $SECRET
+//	[!] s3 put|get ENDPOINT BUCKET KEY FILE, s3 head ENDPOINT BUCKET KEY, s3 bucket ENDPOINT BUCKET     with $ID and $SECRET
 //	[!] http URL                   gets a URL; fails unless the status is 200; the body is stdout
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"cofre": main})
@@ -176,6 +176,13 @@ func doS3(ts *testscript.TestScript, client *s3.Client, verb string, args []stri
 			return err
 		}
 		return os.WriteFile(ts.MkAbs(args[2]), body.Bytes(), 0o600)
+	case "head":
+		out, err := client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: bucket, Key: aws.String(args[1])})
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(ts.Stdout(), "%d bytes, ETag %s\n", aws.ToInt64(out.ContentLength), aws.ToString(out.ETag))
+		return err
 	default:
 		return fmt.Errorf("unknown verb %q", verb)
 	}

@@ -113,7 +113,7 @@ func siteInitCommand(a app) *cobra.Command {
 	src.flags(cmd, a)
 	cmd.Flags().StringVar(&name, "name", hostname(), "the site's name, shown to people at other sites")
 	cmd.Flags().IntVar(&workFactor, "work-factor", agefile.DefaultWorkFactor,
-		"how hard guessing the passphrase is made, doubled by each step: 18 costs every start a second and 256 MiB;\nfor a random passphrase of 32 characters 10 is as good")
+		"how hard guessing the passphrase is made, doubled by each step: 16 costs every start a quarter of a second and 64 MiB, 18 a second and 256 MiB;\nfor a random passphrase of 32 characters 10 is as good")
 	cmd.Flags().BoolVar(&ifMissing, "if-missing", false, "do nothing, with success, where the file is there already")
 	return cmd
 }

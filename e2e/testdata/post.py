@@ -33,6 +33,7 @@ def send(post, data, filename="up.bin", headers=None, tail=b""):
 
 
 results = {"version": boto3.__version__}
+lister = boto3.client("s3", endpoint_url=endpoint, config=Config(signature_version="s3v4"))
 for name, version in {"v4": "s3v4", "v2": "s3"}.items():
     s3 = boto3.client("s3", endpoint_url=endpoint, config=Config(signature_version=version))
     post = s3.generate_presigned_post(
@@ -49,5 +50,5 @@ for name, version in {"v4": "s3v4", "v2": "s3"}.items():
     results[name + " outside"] = send(outside, content[:1000], "outside.bin")
     bare = s3.generate_presigned_post(bucket, f"{name}/bare")
     results[name + " bare"] = send(bare, content)
-    results[name + " keys"] = sorted(o["Key"] for o in s3.list_objects_v2(Bucket=bucket, Prefix=name + "/")["Contents"])
+    results[name + " keys"] = sorted(o["Key"] for o in lister.list_objects_v2(Bucket=bucket, Prefix=name + "/")["Contents"])
 print(json.dumps(results))

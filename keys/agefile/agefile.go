@@ -23,8 +23,9 @@ var (
 )
 
 const (
-	// DefaultWorkFactor is the base-2 logarithm of scrypt's N: about a second and 256 MiB.
-	DefaultWorkFactor = 18
+	// DefaultWorkFactor is the base-2 logarithm of scrypt's N: about a quarter of a second and 64 MiB, taken once at start.
+	// age's own 18 would take 256 MiB, more than everything that cofre ever does; docs/DECISIONS.md weighs it.
+	DefaultWorkFactor = 16
 	// maxWorkFactor bounds what a file can ask of a reader: some 15 seconds and 4 GiB.
 	maxWorkFactor = 22
 	// maxFile bounds what is read of a file, in bytes. An identity takes less than one KiB.

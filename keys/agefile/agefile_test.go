@@ -98,8 +98,8 @@ func TestWriteTakesTheDefaultWorkFactor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !regexp.MustCompile(`^age-encryption.org/v1\n-> scrypt \S+ 18\n`).Match(file) {
-		t.Errorf("file begins %q, want a work factor of 18", file[:80])
+	if !regexp.MustCompile(`^age-encryption.org/v1\n-> scrypt \S+ 16\n`).Match(file) {
+		t.Errorf("file begins %q, want a work factor of 16", file[:80])
 	}
 }
 

@@ -45,16 +45,22 @@ func (s *Store) LockUpload(ctx context.Context, uploadID string) (metadata.Lock,
 // transaction or the connection, whatever happens to this process, and a pooler between leaves it alone. An idle
 // transaction that has only read holds neither rows nor the horizon of vacuum.
 func (s *Store) lock(ctx context.Context, call string, pool *pgxpool.Pool, id int64) (metadata.Lock, error) {
-	conn, err := pool.Acquire(ctx)
-	if err != nil {
-		return nil, s.lockError(ctx, call, err)
-	}
-	l := &lock{store: s, conn: conn}
-	if err := l.take(ctx, id); err != nil {
+	var err error
+	for range attempts { // a connection of the pool may have died while it was idle
+		var conn *pgxpool.Conn
+		if conn, err = pool.Acquire(ctx); err != nil {
+			break
+		}
+		l := &lock{store: s, conn: conn}
+		if err = l.take(ctx, id); err == nil {
+			return l, nil
+		}
 		l.Unlock()
-		return nil, s.lockError(ctx, call, err)
+		if ctx.Err() != nil || !lost(err) {
+			break
+		}
 	}
-	return l, nil
+	return nil, s.lockError(ctx, call, err)
 }
 
 func (s *Store) lockError(ctx context.Context, call string, err error) error {

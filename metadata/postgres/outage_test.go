@@ -66,7 +66,9 @@ func through(t *testing.T, rawURL string) (*storetest.Gate, string) {
 // terminate ends every connection of the role to the database, as a restart of the server does.
 func terminate(t *testing.T, url string) {
 	t.Helper()
-	exec(t, url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+	exec(t, url, `
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()`)
 }
 
 func TestReplicasMayStartAtOnce(t *testing.T) {

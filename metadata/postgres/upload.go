@@ -45,7 +45,7 @@ UPDATE uploads SET state = 1, intent = '' WHERE id = $1 AND state < 3`
 SELECT state, bucket, key FROM uploads WHERE id = $1 FOR NO KEY UPDATE`
 
 	finishUpload = `
-UPDATE uploads SET state = 3, result = $2, completed = clock_timestamp() WHERE id = $1`
+UPDATE uploads SET state = 3, result = $2, sealed_dek = '', completed = clock_timestamp() WHERE id = $1`
 
 	deleteUpload = `DELETE FROM uploads WHERE id = $1`
 

@@ -71,8 +71,12 @@ func (l *locks) give(name string) {
 
 // LockKey implements metadata.Store.
 func (s *Store) LockKey(ctx context.Context, bucket, key string) (metadata.Lock, error) {
-	// The length keeps ("a", "bc") and ("ab", "c") apart.
-	return s.lock(ctx, "lock key", "key "+strconv.Itoa(len(bucket))+" "+bucket+key)
+	return s.lock(ctx, "lock key", keyLock(bucket, key))
+}
+
+// keyLock is the name of a key's lock. The length keeps ("a", "bc") and ("ab", "c") apart.
+func keyLock(bucket, key string) string {
+	return "key " + strconv.Itoa(len(bucket)) + " " + bucket + key
 }
 
 // LockUpload implements metadata.Store.

@@ -19,12 +19,11 @@ WHERE bucket = ?2 AND key = ?3 AND version = ?4 AND committed < ?5 AND tombstone
 INSERT INTO objects (bucket, key, version, envelope, envelope_hash, backend_etag, size, etag,
     checksum_algorithm, checksum_type, checksum, content_type, part_count, began, committed)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO NOTHING`
+ON CONFLICT DO NOTHING RETURNING id`
 
 	insertPart = `
 INSERT INTO object_parts (object, number, size, salt, md5, checksum_algorithm, checksum_type, checksum)
-SELECT id, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM objects
-WHERE bucket = ?1 AND key = ?2 AND envelope_hash = ?3 AND version = ?4`
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
 
 	recordColumns = `
 SELECT id, version, envelope, backend_etag, size, etag, checksum_algorithm, checksum_type, checksum, content_type,
@@ -67,11 +66,11 @@ func (t *transaction) add(rec metadata.Record, origin metadata.Origin) error {
 			return err
 		}
 	}
-	hash := row.EnvelopeHash(rec.Envelope)
-	added, err := t.exec(insertRecord, blob(rec.Bucket), blob(rec.Key), blob(rec.VersionID), rec.Envelope[:], hash,
-		blob(rec.BackendETag), rec.Size, blob(rec.ETag), int64(rec.Checksum.Algorithm), checksumType,
-		present(rec.Checksum.Value), blob(rec.ContentType), len(rec.Parts), toNanos(rec.Began), now)
-	if err != nil || added == 0 {
+	var id int64
+	added, err := t.row(insertRecord, []any{blob(rec.Bucket), blob(rec.Key), blob(rec.VersionID), rec.Envelope[:],
+		row.EnvelopeHash(rec.Envelope), blob(rec.BackendETag), rec.Size, blob(rec.ETag), int64(rec.Checksum.Algorithm), checksumType,
+		present(rec.Checksum.Value), blob(rec.ContentType), len(rec.Parts), toNanos(rec.Began), now}, &id)
+	if err != nil || !added {
 		return err // a row that is there has its parts
 	}
 	for _, p := range rec.Parts {
@@ -79,8 +78,8 @@ func (t *transaction) add(rec metadata.Record, origin metadata.Origin) error {
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(insertPart, blob(rec.Bucket), blob(rec.Key), hash, blob(rec.VersionID), p.Number, p.Size, p.Salt[:],
-			p.MD5, int64(p.Checksum.Algorithm), partType, present(p.Checksum.Value))
+		_, err = t.exec(insertPart, id, p.Number, p.Size, p.Salt[:], p.MD5, int64(p.Checksum.Algorithm), partType,
+			present(p.Checksum.Value))
 		if err != nil {
 			return err
 		}

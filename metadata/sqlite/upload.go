@@ -35,7 +35,7 @@ ORDER BY key, id LIMIT ?6`
 
 	setUploadState = `UPDATE uploads SET state = ?, intent = ? WHERE id = ?`
 
-	finishUpload = `UPDATE uploads SET state = 3, result = ?, completed = ? WHERE id = ?`
+	finishUpload = `UPDATE uploads SET state = 3, result = ?, sealed_dek = x'', completed = ? WHERE id = ?`
 
 	deleteUpload = `DELETE FROM uploads WHERE id = ?`
 

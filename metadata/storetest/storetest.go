@@ -3,8 +3,10 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"slices"
 	"testing"
 	"time"
 
@@ -191,11 +193,22 @@ func (s *suite) equal(got, want any, opts ...cmp.Option) {
 // asAdded compares a row with what was added, but for the times that the store sets.
 func (s *suite) asAdded(got, want metadata.Record) {
 	s.Helper()
-	s.equal(got, want, cmpopts.IgnoreFields(metadata.Record{}, "Committed", "Tombstoned", "Began"))
+	// cmp takes half a minute for ten thousand parts under the race detector: it looks at them only if they differ.
+	ignored := []string{"Committed", "Tombstoned", "Began"}
+	if slices.EqualFunc(got.Parts, want.Parts, samePart) {
+		ignored = append(ignored, "Parts")
+	}
+	s.equal(got, want, cmpopts.IgnoreFields(metadata.Record{}, ignored...))
 	if d := want.Began.Sub(got.Began); d < 0 || d > time.Microsecond {
 		s.Errorf("began %v, want %v or the microsecond below it", got.Began, want.Began)
 	}
 	if got.Committed.IsZero() || got.Committed.Location() != time.UTC {
 		s.Errorf("committed %v, want the store's time in UTC", got.Committed)
 	}
+}
+
+func samePart(a, b metadata.Part) bool {
+	return a.Number == b.Number && a.Size == b.Size && a.Salt == b.Salt && bytes.Equal(a.MD5, b.MD5) &&
+		a.Checksum.Algorithm == b.Checksum.Algorithm && a.Checksum.Type == b.Checksum.Type &&
+		bytes.Equal(a.Checksum.Value, b.Checksum.Value)
 }

@@ -89,7 +89,9 @@ var uploadTests = map[string]func(*suite){
 		}
 	},
 	"LifeFromOpenToSwept": func(s *suite) {
-		up := s.create(s.upload("k"))
+		up := s.upload("k")
+		up.SealedDEK = randomBytes(60)
+		up = s.create(up)
 		s.must(s.store.AddPart(s.ctx, up.ID, uploadPart(1)))
 		s.must(s.store.SetIntent(s.ctx, up.ID, []byte("intent")))
 		got := s.read(up)
@@ -103,7 +105,7 @@ var uploadTests = map[string]func(*suite){
 		rec.Envelope, rec.Parts, rec.Began = up.Envelope, parts(3), s.later(old.Committed)
 		s.must(s.store.FinishUpload(s.ctx, up.ID, []byte("result"), rec))
 		got = s.read(up)
-		want.State, want.Result = metadata.UploadCompleted, []byte("result")
+		want.State, want.Result, want.SealedDEK = metadata.UploadCompleted, []byte("result"), nil
 		s.equal(got, want, cmpopts.IgnoreFields(metadata.Upload{}, "Completed"))
 		if got.Completed.Before(got.Created) {
 			s.Errorf("completed %v, created %v", got.Completed, got.Created)
