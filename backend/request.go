@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	contentSHA256   = "X-Amz-Content-Sha256" //nolint:gosec // a header name
+	contentSHA256   = "X-Amz-Content-Sha256"
 	unsignedPayload = "UNSIGNED-PAYLOAD"
 )
 

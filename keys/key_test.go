@@ -147,7 +147,7 @@ func TestNewKeysDiffer(t *testing.T) {
 	if a.ID() == b.ID() || string(a.Bytes()) == string(b.Bytes()) {
 		t.Error("two new KEKs share id or key")
 	}
-	if keys.NewObjectID() == keys.NewObjectID() {
+	if one, two := keys.NewObjectID(), keys.NewObjectID(); one == two {
 		t.Error("two new object ids are equal")
 	}
 }

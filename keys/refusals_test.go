@@ -172,8 +172,6 @@ func (f fields) json(change func(fields)) string {
 
 func set(name string, value any) func(fields) { return func(f fields) { f[name] = value } }
 
-func unset(name string) func(fields) { return func(f fields) { delete(f, name) } }
-
 // The four ways in which JSON can mean two things, and some more, done to a well-formed object of which name is a member.
 func jsonFaults(name string) map[string]func(doc string) string {
 	quoted := `"` + name + `"`

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -28,7 +29,7 @@ func readForm(rq *request) (*form, error) {
 	for {
 		part, err := reader.Next()
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil, s3api.ErrInvalidArgument.With(s3api.ErrIncorrectNumberOfFilesInPostRequest.Message).
 				Field("ArgumentName", "file").Field("ArgumentValue", "0")
 		case err != nil:
@@ -55,7 +56,7 @@ type formBody struct{ io.Reader }
 
 func (b formBody) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = sigv4.BodyError(err)
 	}
 	return n, err

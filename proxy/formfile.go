@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -97,7 +98,7 @@ func (f *form) finish() error {
 	for {
 		part, err := f.reader.Next()
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			_, err := f.reader.Finish()
 			return err
 		case err != nil:
@@ -181,7 +182,7 @@ func (h *Handler) stagedFile(rq *request, form *form, policy *sigv4.PostPolicy, 
 		Method: http.MethodPut, Bucket: h.cfg.SystemBucket, Key: name, Body: body, Length: seal.StoredSize(rest),
 		Header: http.Header{"Content-Type": {backendContentType}},
 	})
-	if padded.err != nil && padded.err != io.EOF {
+	if padded.err != nil && !errors.Is(padded.err, io.EOF) {
 		return nil, padded.err
 	}
 	if err != nil {

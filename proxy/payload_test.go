@@ -186,7 +186,7 @@ func TestNothingOfABodyIsReadBeforeItIsWanted(t *testing.T) {
 		{name: "condition", status: "412", header: map[string]string{"If-None-Match": "*"}},
 		{name: "metadata too large", status: "400", header: map[string]string{"X-Amz-Meta-A": strings.Repeat("a", 2049)}},
 		{name: "reserved metadata", status: "400", header: map[string]string{"X-Amz-Meta-Cofre-Envelope": "x"}},
-		{name: "KMS", status: "501", header: map[string]string{"X-Amz-Server-Side-Encryption": "aws:kms"}},
+		{name: "unknown encryption", status: "400", header: map[string]string{"X-Amz-Server-Side-Encryption": "rot13"}},
 		{name: "no such upload", status: "404", query: "partNumber=1&uploadId=none"},
 		{name: "welcome", status: "100", header: map[string]string{"X-Amz-Meta-A": strings.Repeat("a", 2047)}},
 	} {

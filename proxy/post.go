@@ -20,7 +20,7 @@ const formRefusalDrain = 1 << 20
 func (h *Handler) postObject(rq *request) error {
 	err := h.uploadForm(rq)
 	if err != nil {
-		// What cannot be read is not waited for: the answer goes out all the same.
+		// Whatever comes of it: a client that stands still has its deadline, and one that is gone needs no answer.
 		_, _ = io.CopyN(io.Discard, rq.Body, formRefusalDrain)
 	}
 	return err
@@ -55,7 +55,7 @@ func (h *Handler) uploadForm(rq *request) error {
 	defer file.close()
 
 	// The same request once more, as the PUT that it stands for.
-	r := rq.Request.Clone(rq.Context())
+	r := rq.Clone(rq.Context())
 	r.Header, r.ContentLength, r.Body = header, file.size, file
 	put := *rq
 	put.Request, put.call.Header = r, header

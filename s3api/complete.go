@@ -20,7 +20,8 @@ type CompletePart struct {
 }
 
 // DecodeCompleteMultipartUpload reads the list of parts, in the order sent: whether it ascends is for the caller to judge
-// (ErrInvalidPartOrder). There is at least one part.
+// (ErrInvalidPartOrder). There is at least one part. Of a number that is sent twice in a row the last counts, as on Ceph RGW: clients that send
+// a part again before the first attempt has ended list both.
 func DecodeCompleteMultipartUpload(r io.Reader) ([]CompletePart, *Error) {
 	var parts []CompletePart
 	err := decodeClient(r, maxCompleteDocument, "CompleteMultipartUpload", func(s *scanner) error {
@@ -32,7 +33,11 @@ func DecodeCompleteMultipartUpload(r io.Reader) ([]CompletePart, *Error) {
 				return ErrMalformedXML
 			}
 			p, err := scanCompletePart(s)
-			parts = append(parts, p)
+			if last := len(parts) - 1; last >= 0 && parts[last].Number == p.Number {
+				parts[last] = p
+			} else {
+				parts = append(parts, p)
+			}
 			return err
 		})
 	})

@@ -122,20 +122,19 @@ func preconditionFailed(condition string) *Error {
 type WriteConditions struct {
 	// IfMatch is the list as sent, "" for none; "*" asks for any existing object.
 	IfMatch string
-	// IfNoneMatch is "*" or "".
+	// IfNoneMatch is the list as sent, "" for none; "*" asks that no object exists.
 	IfNoneMatch string
 }
 
-// ParseWriteConditions reads If-Match and If-None-Match of a write. As on AWS, If-None-Match must be "*" and only one of the two may be sent.
-// The conditions on time, which S3 does not have for writes, are refused too: a client that sends one relies on it.
+// ParseWriteConditions reads If-Match and If-None-Match of a write. As on AWS, only one of the two may be sent. If-None-Match may name entity
+// tags, which AWS refuses and Ceph RGW takes. The conditions on time, which S3 does not have for writes, are refused: a client that sends one
+// relies on it.
 func ParseWriteConditions(h http.Header) (WriteConditions, *Error) {
 	c := WriteConditions{IfMatch: strings.Join(h.Values("If-Match"), ","), IfNoneMatch: strings.Join(h.Values("If-None-Match"), ",")}
 	switch {
 	case c.IfMatch != "" && c.IfNoneMatch != "":
 		return WriteConditions{}, notImplementedHeader("If-Match,If-None-Match", "Multiple conditional request headers present in the request")
-	case c.IfNoneMatch != "" && c.IfNoneMatch != "*":
-		return WriteConditions{}, notImplementedHeader("If-None-Match", "We don't accept the provided value of If-None-Match header for this API")
-	case len(c.IfMatch) > maxConditionLength:
+	case len(c.IfMatch) > maxConditionLength, len(c.IfNoneMatch) > maxConditionLength:
 		return WriteConditions{}, ErrRequestHeaderSectionTooLarge
 	}
 	for _, name := range []string{"If-Modified-Since", "If-Unmodified-Since"} {
@@ -160,7 +159,7 @@ func (c WriteConditions) Empty() bool { return c == WriteConditions{} }
 // Check judges a write over what stands under the key now: nothing (exists false), or an object with the unquoted etag.
 func (c WriteConditions) Check(exists bool, etag string) *Error {
 	switch {
-	case c.IfNoneMatch != "" && exists:
+	case c.IfNoneMatch != "" && exists && matchETag(c.IfNoneMatch, etag):
 		return preconditionFailed("If-None-Match")
 	case c.IfMatch != "" && !exists:
 		return ErrNoSuchKey

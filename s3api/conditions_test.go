@@ -114,6 +114,9 @@ func TestWriteConditions(t *testing.T) {
 	}{
 		{headers(), true, nil}, {headers(), false, nil},
 		{headers("If-None-Match", "*"), true, ErrPreconditionFailed}, {headers("If-None-Match", "*"), false, nil},
+		{headers("If-None-Match", q), true, ErrPreconditionFailed}, {headers("If-None-Match", tag), true, ErrPreconditionFailed},
+		{headers("If-None-Match", q), false, nil}, {headers("If-None-Match", `"a"`), true, nil}, {headers("If-None-Match", `"*"`), true, nil},
+		{headers("If-None-Match", "*", "If-None-Match", "*"), true, ErrPreconditionFailed},
 		{headers("If-Match", q), true, nil}, {headers("If-Match", tag), true, nil}, {headers("If-Match", "W/"+q), true, nil},
 		{headers("If-Match", "*"), true, nil}, {headers("If-Match", "*"), false, ErrNoSuchKey},
 		{headers("If-Match", `"a"`), true, ErrPreconditionFailed}, {headers("If-Match", q), false, ErrNoSuchKey},
@@ -132,7 +135,7 @@ func TestWriteConditions(t *testing.T) {
 		}
 	}
 	for _, h := range []http.Header{
-		headers("If-None-Match", q), headers("If-None-Match", `"*"`), headers("If-None-Match", "*", "If-Match", "*"), headers("If-None-Match", "*", "If-None-Match", "*"),
+		headers("If-None-Match", "*", "If-Match", "*"), headers("If-None-Match", q, "If-Match", q),
 		headers("If-Unmodified-Since", later), headers("If-Modified-Since", earlier),
 	} {
 		if _, err := ParseWriteConditions(h); err == nil || err.Status != http.StatusNotImplemented {

@@ -30,8 +30,10 @@ func CheckCORS(r io.Reader) *Error {
 func scanCORSRule(s *scanner) error {
 	methods, origins := 0, 0
 	err := s.children(func(name []byte) error {
-		text := ""
-		var err error
+		var (
+			text string
+			err  error
+		)
 		switch string(name) {
 		case "AllowedMethod":
 			methods++

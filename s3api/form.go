@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"mime"
 	"strconv"
@@ -101,7 +102,7 @@ func (f *FormReader) Finish() (int64, error) {
 	start := f.offset
 	for {
 		f.take(f.to - f.from)
-		if err := f.fill(); err == io.EOF {
+		if err := f.fill(); errors.Is(err, io.EOF) {
 			return f.offset - start, nil
 		} else if err != nil {
 			return 0, f.stop(err)
@@ -133,7 +134,7 @@ func (c content) Read(p []byte) (int, error) {
 		if f.clear = max(0, len(unread)-len(f.delim)+1); f.clear > 0 {
 			break
 		}
-		if err := f.fill(); err == io.EOF {
+		if err := f.fill(); errors.Is(err, io.EOF) {
 			return 0, f.stop(ErrMalformedPOSTRequest)
 		} else if err != nil {
 			return 0, f.stop(err)
@@ -184,7 +185,7 @@ func (f *FormReader) fill() error {
 func (f *FormReader) delimiter() (last bool, err error) {
 	f.take(len(f.delim))
 	for f.to-f.from < 2 {
-		if err := f.fill(); err == io.EOF {
+		if err := f.fill(); errors.Is(err, io.EOF) {
 			return false, ErrMalformedPOSTRequest
 		} else if err != nil {
 			return false, err
@@ -213,7 +214,7 @@ func (f *FormReader) line() (string, error) {
 			f.take(i + 2)
 			return text, nil
 		}
-		if err := f.fill(); err == io.EOF {
+		if err := f.fill(); errors.Is(err, io.EOF) {
 			return "", ErrMalformedPOSTRequest
 		} else if err != nil {
 			return "", err

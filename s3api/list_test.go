@@ -35,7 +35,8 @@ func TestParseListRequest(t *testing.T) {
 		{ListObjects, "max-keys=", ListRequest{MaxKeys: 1000}},
 		{ListObjects, "encoding-type=&allow-unordered=true", ListRequest{MaxKeys: 1000, AllowUnordered: true}},
 		{ListObjectsV2, "list-type=2&start-after=s&fetch-owner=true&marker=m", ListRequest{V2: true, MaxKeys: 1000, StartAfter: "s", FetchOwner: true}},
-		{ListObjectsV2, "start-after=s&continuation-token=" + encodeToken("k\x01"), ListRequest{V2: true, MaxKeys: 1000, StartAfter: "s", ContinuationToken: encodeToken("k\x01"), ContinuationMarker: "k\x01"}},
+		{ListObjectsV2, "start-after=s&continuation-token=" + encodeToken("k\x01"), ListRequest{V2: true, MaxKeys: 1000, StartAfter: "s", ContinuationToken: encodeToken("k\x01"), HasContinuationToken: true, ContinuationMarker: "k\x01"}},
+		{ListObjectsV2, "start-after=s&continuation-token=", ListRequest{V2: true, MaxKeys: 1000, StartAfter: "s", HasContinuationToken: true}},
 		{ListObjectVersions, "versions&key-marker=k&version-id-marker=v", ListRequest{Versions: true, MaxKeys: 1000, KeyMarker: "k", VersionIDMarker: "v"}},
 		{ListObjectVersions, "key-marker=&version-id-marker=v", ListRequest{Versions: true, MaxKeys: 1000, VersionIDMarker: "v"}},
 	} {
@@ -53,6 +54,7 @@ func TestParseListRequestRefusesInTheWordsOfAWS(t *testing.T) {
 		token      = "The continuation token provided is incorrect"
 		noKey      = "A version-id marker cannot be specified without a key marker."
 		emptyID    = "A version-id marker cannot be empty."
+		unordered  = "An unordered listing cannot have a delimiter."
 	)
 	for _, c := range []struct {
 		op                              Operation
@@ -65,7 +67,7 @@ func TestParseListRequestRefusesInTheWordsOfAWS(t *testing.T) {
 		{ListObjects, "max-keys=-1", negative, "maxKeys", "-1"},
 		{ListObjects, "encoding-type=base64", encoding, "encoding-type", "base64"},
 		{ListObjects, "encoding-type=URL", encoding, "encoding-type", "URL"},
-		{ListObjectsV2, "continuation-token=", token, "continuation-token", ""},
+		{ListObjects, "allow-unordered=true&delimiter=/", unordered, "allow-unordered", "true"},
 		{ListObjectsV2, "continuation-token=junk", token, "continuation-token", ""},
 		{ListObjectsV2, "continuation-token=AQ", token, "continuation-token", ""},
 		{ListObjectsV2, "continuation-token=AmFi", token, "continuation-token", ""},
@@ -240,7 +242,7 @@ func TestWriteListingInEachForm(t *testing.T) {
 			`<ListBucketResult` + ns + `><Name>bucket</Name><Prefix>p q/</Prefix><Marker></Marker><NextMarker>p q/d/</NextMarker><MaxKeys>2</MaxKeys><Delimiter>/</Delimiter><IsTruncated>true</IsTruncated><Contents><Key>p q/a&amp;b</Key>` + body + owner + `<StorageClass>STANDARD</StorageClass></Contents><CommonPrefixes><Prefix>p q/d/</Prefix></CommonPrefixes></ListBucketResult>`},
 		{ListRequest{Prefix: "p q/", MaxKeys: 2, Marker: "m&"},
 			`<ListBucketResult` + ns + `><Name>bucket</Name><Prefix>p q/</Prefix><Marker>m&amp;</Marker><MaxKeys>2</MaxKeys><IsTruncated>true</IsTruncated><Contents><Key>p q/a&amp;b</Key>` + body + owner + `<StorageClass>STANDARD</StorageClass></Contents><CommonPrefixes><Prefix>p q/d/</Prefix></CommonPrefixes></ListBucketResult>`},
-		{ListRequest{V2: true, Prefix: "p q/", Delimiter: "/", MaxKeys: 2, URLEncode: true, StartAfter: "s+", ContinuationToken: "tok"},
+		{ListRequest{V2: true, Prefix: "p q/", Delimiter: "/", MaxKeys: 2, URLEncode: true, StartAfter: "s+", ContinuationToken: "tok", HasContinuationToken: true},
 			`<ListBucketResult` + ns + `><Name>bucket</Name><Prefix>p%20q/</Prefix><StartAfter>s%2B</StartAfter><ContinuationToken>tok</ContinuationToken><NextContinuationToken>` + encodeToken("p q/d/") + `</NextContinuationToken><KeyCount>2</KeyCount><MaxKeys>2</MaxKeys><Delimiter>/</Delimiter><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><Contents><Key>p%20q/a%26b</Key>` + body + `<StorageClass>STANDARD</StorageClass></Contents><CommonPrefixes><Prefix>p%20q/d/</Prefix></CommonPrefixes></ListBucketResult>`},
 		{ListRequest{V2: true, FetchOwner: true, MaxKeys: 2},
 			`<ListBucketResult` + ns + `><Name>bucket</Name><Prefix></Prefix><NextContinuationToken>` + encodeToken("p q/d/") + `</NextContinuationToken><KeyCount>2</KeyCount><MaxKeys>2</MaxKeys><IsTruncated>true</IsTruncated><Contents><Key>p q/a&amp;b</Key>` + body + owner + `<StorageClass>STANDARD</StorageClass></Contents><CommonPrefixes><Prefix>p q/d/</Prefix></CommonPrefixes></ListBucketResult>`},

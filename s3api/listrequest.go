@@ -22,9 +22,10 @@ type ListRequest struct {
 	// Marker is ListObjects' name behind which the page begins.
 	Marker string
 
-	// ContinuationToken is as the client sent it, ContinuationMarker the name behind which the page begins by it. Both are "" on a first page,
+	// ContinuationToken is as the client sent it (HasContinuationToken, if at all: an empty one begins at the front, as on Ceph RGW), ContinuationMarker the name behind which the page begins by it. Both are "" on a first page,
 	// where StartAfter counts. FetchOwner asks for owners. All four are ListObjectsV2's.
 	ContinuationToken, ContinuationMarker string
+	HasContinuationToken                  bool
 	StartAfter                            string
 	FetchOwner                            bool
 
@@ -39,7 +40,9 @@ func ParseListRequest(c Call) (ListRequest, *Error) {
 		V2: c.Op == ListObjectsV2, Versions: c.Op == ListObjectVersions,
 		Prefix: q.Get("prefix"), Delimiter: q.Get("delimiter"),
 	}
-	req.AllowUnordered, _ = parseBool(q.Get("allow-unordered"))
+	if req.AllowUnordered, _ = parseBool(q.Get("allow-unordered")); req.AllowUnordered && req.Delimiter != "" {
+		return ListRequest{}, invalidArgument("An unordered listing cannot have a delimiter.", "allow-unordered", q.Get("allow-unordered"))
+	}
 	var err *Error
 	if req.MaxKeys, err = parseMax(q, "max-keys", "maxKeys"); err != nil {
 		return ListRequest{}, err
@@ -64,10 +67,10 @@ func ParseListRequest(c Call) (ListRequest, *Error) {
 func (req *ListRequest) parseV2(q Query) *Error {
 	req.FetchOwner, _ = parseBool(q.Get("fetch-owner"))
 	req.StartAfter = q.Get("start-after")
-	if !q.Has("continuation-token") {
+	req.HasContinuationToken, req.ContinuationToken = q.Has("continuation-token"), q.Get("continuation-token")
+	if req.ContinuationToken == "" {
 		return nil
 	}
-	req.ContinuationToken = q.Get("continuation-token")
 	marker, ok := decodeToken(req.ContinuationToken)
 	if !ok {
 		return ErrInvalidArgument.With("The continuation token provided is incorrect").Field("ArgumentName", "continuation-token")

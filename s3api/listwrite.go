@@ -74,7 +74,9 @@ func (d *document) versionMarkers(req ListRequest, l *Listing) {
 // the same at every replica and whatever call the backend is asked with.
 func (d *document) tokens(req ListRequest, l *Listing) {
 	d.optionalName("StartAfter", req.StartAfter, req.URLEncode)
-	d.optional("ContinuationToken", req.ContinuationToken)
+	if req.HasContinuationToken {
+		d.text("ContinuationToken", req.ContinuationToken)
+	}
 	if l.Truncated {
 		d.text("NextContinuationToken", encodeToken(l.NextMarker))
 	}

@@ -223,10 +223,11 @@ func (c *Call) checkPart(rt route) *Error {
 	return nil
 }
 
-// checkParams refuses parameters that the operation does not know, with one exception: AWS ignores what it does not know, and people put
-// "?v=2" behind the address of an object to get past caches. A parameter without a value could be a sub-resource, so it is no such thing.
+// checkParams refuses parameters that the operation does not know, with one exception: AWS ignores what it does not know, people put
+// "?v=2" behind an address to get past caches, and a form upload sends the browser on with parameters of its own. A parameter without a
+// value could be a sub-resource, so it is no such thing.
 func (c *Call) checkParams(rt route) *Error {
-	reading := rt.op == GetObject || rt.op == HeadObject
+	reading := rt.op == GetObject || rt.op == HeadObject || rt.op == ListObjects || rt.op == HeadBucket
 	seen := map[string]bool{}
 	for name, value := range c.Query.All() {
 		if !rt.takes(name) {

@@ -56,7 +56,8 @@ var routes = []route{
 	{method: "GET", level: service, op: ListBuckets, params: "max-buckets continuation-token prefix bucket-region"},
 	{method: "GET", level: service, selector: "max-directory-buckets", op: ListDirectoryBuckets, params: "continuation-token"},
 
-	{method: "GET", level: bucket, op: ListObjects, params: listParams},
+	// bucket, key and etag mean nothing here: they are what success_action_redirect adds to an address, which may be the bucket's own.
+	{method: "GET", level: bucket, op: ListObjects, params: listParams + " bucket key etag"},
 	{method: "GET", level: bucket, selector: "list-type", op: ListObjectsV2, params: listParams},
 	{method: "GET", level: bucket, selector: "versions", op: ListObjectVersions, params: listParams},
 	{method: "GET", level: bucket, selector: "uploads", op: ListMultipartUploads, params: "prefix delimiter key-marker upload-id-marker max-uploads encoding-type"},

@@ -123,6 +123,18 @@ func TestDecodeCompleteTakesEveryForm(t *testing.T) {
 	}
 }
 
+func TestDecodeCompleteTakesTheLastOfANumberSentTwice(t *testing.T) {
+	doc := "<CompleteMultipartUpload>"
+	for _, p := range []string{"1 first", "1 second", "2 only", "1 late"} {
+		number, etag, _ := strings.Cut(p, " ")
+		doc += "<Part><PartNumber>" + number + "</PartNumber><ETag>" + etag + "</ETag></Part>"
+	}
+	got, err := DecodeCompleteMultipartUpload(strings.NewReader(doc + "</CompleteMultipartUpload>"))
+	if want := []CompletePart{{Number: 1, ETag: "second"}, {Number: 2, ETag: "only"}, {Number: 1, ETag: "late"}}; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 func TestDecodeCompleteReadsChecksums(t *testing.T) {
 	for _, a := range checksum.All() {
 		sum := base64.StdEncoding.EncodeToString(make([]byte, a.Size()))
@@ -154,14 +166,14 @@ func TestDecodeCompleteRefusesBadParts(t *testing.T) {
 		"":              ErrMalformedXML,
 		"<Part/>":       ErrMalformedXML,
 		"<Part></Part>": ErrMalformedXML,
-		"<Part><PartNumber>1</PartNumber></Part>":                                           ErrMalformedXML,
-		"<Part><ETag>e</ETag></Part>":                                                       ErrMalformedXML,
-		"<Part><PartNumber>1</PartNumber><ETag>\"\"</ETag></Part>":                          ErrMalformedXML,
-		"<Part><PartNumber>x</PartNumber><ETag>e</ETag></Part>":                             ErrMalformedXML,
-		"<Part><PartNumber>0</PartNumber><ETag>e</ETag></Part>":                             ErrInvalidArgument,
-		"<Part><PartNumber>-1</PartNumber><ETag>e</ETag></Part>":                            ErrInvalidArgument,
-		"<Part><PartNumber>10001</PartNumber><ETag>e</ETag></Part>":                         ErrInvalidArgument,
-		strings.Repeat("<Part><PartNumber>1</PartNumber><ETag>e</ETag></Part>", MaxParts+1): ErrMalformedXML,
+		"<Part><PartNumber>1</PartNumber></Part>":                   ErrMalformedXML,
+		"<Part><ETag>e</ETag></Part>":                               ErrMalformedXML,
+		"<Part><PartNumber>1</PartNumber><ETag>\"\"</ETag></Part>":  ErrMalformedXML,
+		"<Part><PartNumber>x</PartNumber><ETag>e</ETag></Part>":     ErrMalformedXML,
+		"<Part><PartNumber>0</PartNumber><ETag>e</ETag></Part>":     ErrInvalidArgument,
+		"<Part><PartNumber>-1</PartNumber><ETag>e</ETag></Part>":    ErrInvalidArgument,
+		"<Part><PartNumber>10001</PartNumber><ETag>e</ETag></Part>": ErrInvalidArgument,
+		strings.Repeat("<Part><PartNumber>1</PartNumber><ETag>e</ETag></Part><Part><PartNumber>2</PartNumber><ETag>e</ETag></Part>", MaxParts/2+1): ErrMalformedXML,
 	} {
 		if got, err := DecodeCompleteMultipartUpload(strings.NewReader("<CompleteMultipartUpload>" + inner + "</CompleteMultipartUpload>")); err == nil || err.Code != want.Code {
 			t.Errorf("%.80s: got %d parts, %v", inner, len(got), err)

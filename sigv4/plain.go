@@ -18,7 +18,7 @@ func (p *plainReader) Read(b []byte) (int, error) {
 	}
 	n, err := p.source.Read(b[:min(int64(len(b)), p.left)])
 	p.left -= int64(n)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		if p.left > 0 {
 			return n, errShortBody.because(io.ErrUnexpectedEOF)
 		}

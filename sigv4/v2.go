@@ -35,6 +35,9 @@ func (v *Verifier) verifyHeaderV2(r *http.Request, path string, query []paramete
 	if err != nil {
 		return nil, err
 	}
+	if signed.Unix() < 0 {
+		return nil, errNoDate // no clock says so; as on Ceph RGW
+	}
 	if err := checkSkew(v.clock(), signed); err != nil {
 		return nil, err
 	}

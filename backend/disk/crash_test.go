@@ -54,7 +54,7 @@ func serveUntilKilled(dir string) {
 		os.Exit(1)
 	}
 	fmt.Println("http://" + listener.Addr().String())
-	err = http.Serve(listener, b.Handler()) //nolint:gosec // a test without timeouts
+	err = http.Serve(listener, b.Handler())
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
 }
@@ -76,7 +76,7 @@ func startProcess(t *testing.T, dir string) (c *s3.Client, kill func()) {
 	kill = func() {
 		once.Do(func() {
 			cmd.Process.Kill()
-			cmd.Wait() //nolint:errcheck // it was killed
+			cmd.Wait() // it was killed
 		})
 	}
 	t.Cleanup(kill)

@@ -3,6 +3,7 @@ package disk_test
 import (
 	"bytes"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"path/filepath"
@@ -314,7 +315,7 @@ func checkPlans(t *testing.T, dir string) {
 			}
 			plan = append(plan, detail)
 		}
-		if err := rows.Close(); err != nil {
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 			t.Fatal(err)
 		}
 		if len(plan) != 1 || !strings.HasPrefix(plan[0], "SEARCH") || !strings.Contains(plan[0], "key") && !strings.Contains(query, "key = ") {

@@ -167,7 +167,7 @@ func TestReadSaysNoMoreOfAWrongPassphrase(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, wrong := range []string{"", "correct horsf", "correct horse ", "Correct horse"} {
-		if _, err := agefile.Read(path, wrong); err != agefile.ErrWrongPassphrase { //nolint:errorlint // bare on purpose
+		if _, err := agefile.Read(path, wrong); err != agefile.ErrWrongPassphrase { // bare on purpose
 			t.Errorf("%q: got %v, want ErrWrongPassphrase and nothing around it", wrong, err)
 		}
 	}

@@ -28,3 +28,12 @@ func (s *Store) Waiting(bucket, key string) int {
 	defer s.locks.mu.Unlock()
 	return len(s.locks.waiting[keyLock(bucket, key)])
 }
+
+// Pragma gives a setting of the connection that writes.
+func (s *Store) Pragma(name string) (value string, err error) {
+	err = s.write.update(context.Background(), func(t *transaction) error {
+		_, err := t.row("PRAGMA "+name, nil, &value)
+		return err
+	})
+	return value, err
+}

@@ -293,3 +293,16 @@ func TestLocksAreGivenInOrder(t *testing.T) {
 		t.Error("somebody still waits")
 	}
 }
+
+// No test can pull the plug; that the settings are in force which survive it can be seen.
+func TestCommitsAreFlushedToDisk(t *testing.T) {
+	store := open(t, filepath.Join(t.TempDir(), "m.db"))
+	defer store.Close()
+	for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2" /* FULL */, "foreign_keys": "1"} {
+		got, err := store.Pragma(name)
+		must(t, err)
+		if got != want {
+			t.Errorf("PRAGMA %s is %s, want %s", name, got, want)
+		}
+	}
+}
