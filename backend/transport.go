@@ -16,6 +16,9 @@ const (
 	idleTimeout = 45 * time.Second
 	// connBuffer is how much is read or written in one system call: one sealed chunk. (net/http's default is 4 KiB.)
 	connBuffer = 64 << 10
+	// continueTimeout is how long a request with Expect: 100-continue waits for the backend's word before it sends its body
+	// unasked, as RFC 9110 section 10.1.1 has it for servers that never say it.
+	continueTimeout = time.Second
 	// maxResponseHeader is far above what S3 sends: RGW takes at most 16 KiB of headers in, so it gives little more out.
 	maxResponseHeader = 256 << 10
 )
@@ -48,6 +51,7 @@ func newTransport(cfg Config) (*http.Transport, error) {
 		MaxIdleConns:           cfg.MaxIdleConns,
 		MaxIdleConnsPerHost:    cfg.MaxIdleConns,
 		IdleConnTimeout:        idleTimeout,
+		ExpectContinueTimeout:  continueTimeout,
 		MaxResponseHeaderBytes: maxResponseHeader,
 		ReadBufferSize:         connBuffer,
 		WriteBufferSize:        connBuffer,

@@ -133,12 +133,12 @@ func (l *lastPart) Read(p []byte) (int, error) {
 	}
 	n, err := l.form.reader.Read(p)
 	l.left -= int64(n)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		if err = l.form.finish(); err == nil {
 			err = io.EOF
 		}
 	}
-	if l.left < 0 || err == io.EOF && l.left != 0 {
+	if l.left < 0 || errors.Is(err, io.EOF) && l.left != 0 {
 		n, err = 0, errNotLast
 	}
 	l.err = err
@@ -256,7 +256,7 @@ func (f *paddedFile) Read(p []byte) (int, error) {
 		n, err := f.form.reader.Read(p)
 		f.size += int64(n)
 		f.left -= int64(n)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			f.ended = true
 			if err = f.form.finish(); err == nil {
 				err = checkFormSize(f.policy, f.size)

@@ -216,8 +216,10 @@ func (h *Handler) sendPart(ctx context.Context, rq *request, up *openUpload, n n
 	var q s3api.Query
 	q.Set("partNumber", strconv.Itoa(n.number))
 	q.Set("uploadId", up.ID)
+	header := http.Header{}
+	passExpect(header, rq)
 	resp, err := h.backend.Do(ctx, rq.as(), &BackendRequest{
-		Method: http.MethodPut, Bucket: up.Bucket, Key: up.Key, Query: q, Header: http.Header{}, Body: body, Length: seal.StoredSize(n.size),
+		Method: http.MethodPut, Bucket: up.Bucket, Key: up.Key, Query: q, Header: header, Body: body, Length: seal.StoredSize(n.size),
 	})
 	if err != nil {
 		return nil, err

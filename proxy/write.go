@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 
 	"cofre/checksum"
 	"cofre/keys"
@@ -65,6 +66,7 @@ func (h *Handler) write(ctx context.Context, rq *request, n newObject) (*written
 	for name, v := range backendCond {
 		sealed.header[name] = v
 	}
+	passExpect(sealed.header, rq)
 	resp, err := h.backend.Do(commit.ctx, rq.as(), &BackendRequest{
 		Method: http.MethodPut, Bucket: n.Bucket, Key: n.Key, Header: sealed.header, Body: body, Length: seal.StoredSize(n.size),
 	})
@@ -79,6 +81,15 @@ func (h *Handler) write(ctx context.Context, rq *request, n newObject) (*written
 	}
 	h.committed(commit.ctx, rq, rec)
 	return &written{record: rec, header: header}, nil
+}
+
+// passExpect has the backend decide whether a client that asks before it sends its body shall send it: its ACLs and policies
+// are known to nobody else. net/http tells the client to go on when the first byte of the body is read, which is when the
+// backend wants it.
+func passExpect(header http.Header, rq *request) {
+	if strings.EqualFold(rq.Header.Get("Expect"), "100-continue") {
+		header.Set("Expect", "100-continue")
+	}
 }
 
 // sealedHead is what a new object or upload carries in its metadata.

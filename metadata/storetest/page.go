@@ -118,11 +118,11 @@ var pageTests = map[string]func(*suite){
 		for i := range 500 {
 			s.must(s.store.Add(s.ctx, s.record(fmt.Sprintf("b/%04d", i)), metadata.Committed))
 		}
-		first, middle, last := s.add(s.record("a"), metadata.Committed), s.add(s.record("b/0250x"), metadata.Committed), s.version("c", "v0")
+		first, middle := s.add(s.record("a"), metadata.Committed), s.add(s.record("b/0250x"), metadata.Committed)
 		entries := []metadata.Entry{entry(first), {Key: "b/"}, entry(middle)}
 		want := []*metadata.Record{listed(first), nil, listed(middle)}
 		for i := range 300 { // more live rows of one key than the scan would see, some of them asked for
-			last = s.version("c", fmt.Sprint("v", i))
+			last := s.version("c", fmt.Sprint("v", i))
 			last = s.add(last, metadata.Committed)
 			if i%100 == 0 {
 				entries, want = append(entries, entry(last)), append(want, listed(last))
