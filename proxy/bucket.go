@@ -52,8 +52,7 @@ func (h *Handler) freshFacts(ctx context.Context, as access.BackendUser, bucket 
 
 // listBuckets serves ListBuckets: what the backend shows this user, of it what his grants speak of.
 func (h *Handler) listBuckets(rq *request) error {
-	// An anonymous client sees what the backend shows him, which is an empty list on Ceph RGW, where he may do anything at all.
-	if rq.auth.Anonymous() && len(rq.who.Grants) == 0 {
+	if rq.auth.Anonymous() {
 		return s3api.ErrAccessDenied
 	}
 	resp, err := h.backend.Do(rq.Context(), rq.as(), &BackendRequest{Method: http.MethodGet})

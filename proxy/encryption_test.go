@@ -160,4 +160,7 @@ func TestEncryptionHeadersAreJudged(t *testing.T) {
 	if err != nil || head.ServerSideEncryption != types.ServerSideEncryptionAes256 {
 		t.Fatalf("SSE-S3: %+v %v", head, err)
 	}
+	for _, method := range []string{"GET", "HEAD"} { // which say nothing of how to encrypt
+		s.send(t, request{method: method, bucket: b, key: "k", header: map[string]string{"X-Amz-Server-Side-Encryption": "AES256"}}).want(t, 400, map[string]string{"GET": "InvalidArgument"}[method])
+	}
 }

@@ -28,6 +28,11 @@ func (h *Handler) getObject(rq *request) error {
 	if err := checkOverrides(rq); err != nil {
 		return err
 	}
+	if rq.call.Header.Get(headerSSE) != "" {
+		// How an object is encrypted was said when it was written (GetObject, Amazon S3 API Reference).
+		return s3api.ErrInvalidArgument.With("x-amz-server-side-encryption header is not supported for this operation.").
+			Field("ArgumentName", "x-amz-server-side-encryption").Field("ArgumentValue", rq.call.Header.Get(headerSSE))
+	}
 	conds, cerr := s3api.ParseConditions(rq.call.Header)
 	if cerr != nil {
 		return cerr

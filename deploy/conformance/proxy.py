@@ -51,6 +51,8 @@ class Proxy:
             "listen": f"127.0.0.1:{self.port}",
             "admin_listen": f"127.0.0.1:{self.admin_port}",
             "region": "default",
+            # The suite's connections are plain HTTP, its customer keys worth nothing.
+            "sse_c_over_http": True,
             "site": {"identity": self._path("site.age"), "passphrase_file": self._path("passphrase")},
             "backend": {
                 "endpoint": endpoint,

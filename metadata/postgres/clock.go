@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -8,7 +9,8 @@ import (
 // drift is how much faster the server's clock and the local one may run against each other: one tenth. Linux never slews
 // its clocks by more (adjtimex, and with it ntpd and chrony, ends there), so the allowance is safe even while a clock is
 // being corrected. It costs little: a sample is about a second old, so Now lags by a tenth of a second at most, and all
-// that follows is that an object replaced within that time after its commit keeps a live row until the next write.
+// that follows is that an object replaced within that time, through another process than the one that wrote it, keeps a
+// live row until the next write. What this process itself writes is a sample as well.
 const drift = 10
 
 // clock is a lower bound of the server's clock, from memory.
@@ -28,6 +30,7 @@ const drift = 10
 // ahead; a commit whose Began is ahead of the server's clock makes no tombstones (see addRecord), so what is left of the
 // danger is a writer that began within that second, on the same key as one that committed within it.
 type clock struct {
+	mu   sync.Mutex // held while a sample is added
 	best atomic.Pointer[sample]
 }
 
@@ -42,11 +45,14 @@ func (s *sample) at(t time.Time) time.Time {
 	return s.store.Add(age - age/drift)
 }
 
-// add takes a sample. Only the pinger does, so samples come one at a time.
+// add takes a sample. Samples of calls that overlap come in any order: only one that was asked for after the best one had
+// come can show that the server's clock was set back.
 func (c *clock) add(t0 time.Time, store time.Time, t1 time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	next := &sample{store: store.UTC(), local: t1}
 	if best := c.best.Load(); best != nil {
-		setBack := next.store.Before(best.at(t0))
+		setBack := !t0.Before(best.local) && next.store.Before(best.at(t0))
 		if !setBack && next.store.Before(best.at(t1)) {
 			return // the old sample still says more
 		}

@@ -36,10 +36,12 @@ SELECT $1, $2, sha256($4), p.*
 FROM added, unnest($14::integer[], $15::bigint[], $16::bytea[], $17::bytea[], $18::smallint[], $19::smallint[], $20::bytea[]) AS p
 ON CONFLICT DO NOTHING`
 
-	addRecord          = insertRecord
-	addReplacing       = `WITH ` + replaced + insertRecord
-	addParted          = `WITH added AS (` + insertRecord + ` RETURNING 1)` + insertParts
-	addPartedReplacing = `WITH ` + replaced + `, added AS (` + insertRecord + ` RETURNING 1)` + insertParts
+	// Each gives the time that the row was committed at, and nothing where it was there already.
+	addRecord          = insertRecord + ` RETURNING committed`
+	addReplacing       = `WITH ` + replaced + insertRecord + ` RETURNING committed`
+	addParted          = `WITH ` + addedWithParts
+	addPartedReplacing = `WITH ` + replaced + `, ` + addedWithParts
+	addedWithParts     = `added AS (` + insertRecord + ` RETURNING committed), parts AS (` + insertParts + `) SELECT committed FROM added`
 )
 
 const (
@@ -67,10 +69,12 @@ FROM object_parts WHERE bucket = $1 AND key = $2 AND envelope_hash = $3 ORDER BY
 
 // Add implements metadata.Store.
 func (s *Store) Add(ctx context.Context, rec metadata.Record, origin metadata.Origin) error {
-	return s.run(ctx, "add record", again, func(q querier) error { return add(ctx, q, rec, origin) })
+	return s.run(ctx, "add record", again, func(q querier) error { return s.add(ctx, q, rec, origin) })
 }
 
-func add(ctx context.Context, q querier, rec metadata.Record, origin metadata.Origin) error {
+// add writes a record. The time it was committed at is a sample of the server's clock too: so a write that this process
+// begins afterwards is known to have begun after it, however close they follow each other, and makes its tombstone.
+func (s *Store) add(ctx context.Context, q querier, rec metadata.Record, origin metadata.Origin) error {
 	checksumType, err := row.TypeCode(rec.Checksum.Type)
 	if err != nil {
 		return err
@@ -96,7 +100,15 @@ func add(ctx context.Context, q querier, rec metadata.Record, origin metadata.Or
 	case len(rec.Parts) > 0:
 		statement = addParted
 	}
-	_, err = q.Exec(ctx, statement, args...)
+	var committed time.Time
+	t0 := time.Now()
+	err = q.QueryRow(ctx, statement, args...).Scan(&committed)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err == nil {
+		s.clock.add(t0, committed, time.Now())
+	}
 	return err
 }
 

@@ -137,11 +137,11 @@ func stateOf(ctx context.Context, q querier, uploadID string) (state metadata.Up
 // FinishUpload implements metadata.Store.
 func (s *Store) FinishUpload(ctx context.Context, uploadID string, result []byte, rec metadata.Record) error {
 	return s.run(ctx, "finish upload", again, func(querier) error {
-		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return finish(ctx, tx, uploadID, result, rec) })
+		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.finish(ctx, tx, uploadID, result, rec) })
 	})
 }
 
-func finish(ctx context.Context, tx pgx.Tx, uploadID string, result []byte, rec metadata.Record) error {
+func (s *Store) finish(ctx context.Context, tx pgx.Tx, uploadID string, result []byte, rec metadata.Record) error {
 	var (
 		state       metadata.UploadState
 		bucket, key []byte
@@ -164,7 +164,7 @@ func finish(ctx context.Context, tx pgx.Tx, uploadID string, result []byte, rec 
 			return err
 		}
 	}
-	return add(ctx, tx, rec, metadata.Committed)
+	return s.add(ctx, tx, rec, metadata.Committed)
 }
 
 // DeleteUpload implements metadata.Store. Its parts go with it, by the foreign key.

@@ -1,12 +1,26 @@
 package storetest
 
 import (
+	"fmt"
 	"time"
 
 	"cofre/metadata"
 )
 
 var tombstoneTests = map[string]func(*suite){
+	"AWriteThatFollowsAtOnceTombstonesToo": func(s *suite) {
+		// No pause but a request's own: a storage that puts the first object back must be found out all the same.
+		for i := range 20 {
+			first, second := s.record(fmt.Sprint("k", i)), s.record(fmt.Sprint("k", i))
+			first.Began = s.store.Now()
+			s.must(s.store.Add(s.ctx, first, metadata.Committed))
+			time.Sleep(100 * time.Microsecond)
+			second.Began = s.store.Now()
+			s.must(s.store.Add(s.ctx, second, metadata.Committed))
+			s.dead(first)
+			s.live(second)
+		}
+	},
 	"CommitTombstonesWhatItReplaced": func(s *suite) {
 		a, b, other := s.record("k"), s.record("k"), s.record("other")
 		for _, rec := range []metadata.Record{a, b, other} {
