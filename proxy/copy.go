@@ -493,6 +493,7 @@ func (h *Handler) copyPart(ctx context.Context, rq *request, number int, source 
 	if v := o.response.Header.Get("x-amz-version-id"); v != "" {
 		header.Set("x-amz-copy-source-version-id", v)
 	}
+	up.setEncryption(rq, header)
 	return &answer{header: header, write: func(w io.Writer) error {
 		return s3api.WriteCopyPartResult(w, s3api.CopyResult{
 			ETag: row.ETag, LastModified: h.cfg.Clock(), ChecksumAlgorithm: row.Checksum.Algorithm, Checksum: checksumText(row.Checksum, 0),

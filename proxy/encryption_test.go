@@ -156,6 +156,9 @@ func TestEncryptionHeadersAreJudged(t *testing.T) {
 	if err != nil || out.ServerSideEncryption != types.ServerSideEncryptionAes256 {
 		t.Fatalf("SSE-S3: %+v %v", out, err)
 	}
+	if got := s.send(t, request{method: "GET", bucket: b, key: "k", header: map[string]string{"X-Amz-Server-Side-Encryption": "aws:kms"}}); got.status != 400 || got.code != "InvalidArgument" {
+		t.Fatalf("a GET that names a method: %d %s", got.status, got.code)
+	}
 	head, err := s.client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &b, Key: str("k")})
 	if err != nil || head.ServerSideEncryption != types.ServerSideEncryptionAes256 {
 		t.Fatalf("SSE-S3: %+v %v", head, err)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"cofre/checksum"
 	"cofre/metadata"
 	"cofre/s3api"
 )
@@ -21,6 +22,8 @@ type selection struct {
 	parts int
 	// whole says that every byte is read, so that the whole-object checksum may be given.
 	whole bool
+	// checksum is that of the part which the client asked for; none elsewhere.
+	checksum metadata.Checksum
 }
 
 // getObject serves GetObject and HeadObject.
@@ -57,6 +60,18 @@ func (h *Handler) getObject(rq *request) error {
 			return err
 		}
 		settled = true
+	}
+}
+
+// setChecksum gives the checksum of what is read, where there is one: of the whole object, or of the part that was asked
+// for, whose type is said to be the object's.
+func (sel selection) setChecksum(header http.Header, rec *metadata.Record) {
+	switch {
+	case sel.whole:
+		setChecksum(header, rec)
+	case sel.checksum.Algorithm != checksum.None && sel.checksum.Algorithm == rec.Checksum.Algorithm:
+		header.Set(sel.checksum.Algorithm.Header(), checksumText(sel.checksum, 0))
+		header.Set("x-amz-checksum-type", string(rec.Checksum.Type))
 	}
 }
 
@@ -129,7 +144,7 @@ func selectPart(number string, rec *metadata.Record) (selection, error) {
 	if n > len(rec.Parts) {
 		return selection{}, s3api.ErrInvalidPartNumber
 	}
-	sel := selection{partial: true, parts: len(rec.Parts)}
+	sel := selection{partial: true, parts: len(rec.Parts), checksum: rec.Parts[n-1].Checksum}
 	for _, p := range rec.Parts[:n-1] {
 		sel.off += p.Size
 	}
@@ -173,8 +188,8 @@ func (h *Handler) answerObject(rq *request, o *object, conds s3api.Conditions) (
 		clearObjectHeaders(header)
 		return false, err
 	}
-	if sel.whole && rq.call.Header.Get("x-amz-checksum-mode") == "ENABLED" {
-		setChecksum(header, o.record)
+	if rq.call.Header.Get("x-amz-checksum-mode") == "ENABLED" {
+		sel.setChecksum(header, o.record)
 	}
 	if sel.parts > 0 {
 		header.Set("x-amz-mp-parts-count", strconv.Itoa(sel.parts))
