@@ -19,9 +19,9 @@ func (r *Ring) importKEK(ctx context.Context, bucket string, id KEKID) (openKEK,
 		return openKEK{}, err
 	}
 	if err := r.believe(ctx, trust, record); err != nil {
-		if !trust.writes(record.Bucket, record.Creator) && !r.granted(ctx, record) {
-			// A stranger's bucket, and nothing in it for this site: that is no finding, only none of its business.
-			return openKEK{}, fmt.Errorf("read grant: %w", ErrNotRecipient)
+		if errors.Is(err, ErrUntrusted) && !trust.writes(record.Bucket, record.Creator) && !r.granted(ctx, record) {
+			// A stranger's KEK, and nothing in it for this site: that is no finding, only none of its business.
+			err = fmt.Errorf("%w: %w", ErrNotRecipient, err)
 		}
 		return openKEK{}, err
 	}

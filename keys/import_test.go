@@ -96,6 +96,16 @@ func TestImportTakesAllAndReportsAReplacedRecord(t *testing.T) {
 	}
 }
 
+func TestAStrangersKEKIsNoneOfOurs(t *testing.T) {
+	a, _, _ := sharing(t)
+	stranger := keystest.NewSite(t, "stranger", a.System)
+	kek := mustActive(t, stranger.Ring(nil), "theirs")
+	wantRefused(t, a.Ring(nil), kek, keys.ErrNotRecipient)
+	// A grant that the stranger made for this site makes it a claim, and a claim is judged by trust.
+	a.System.Plant(keys.GrantName("theirs", kek.ID(), a.Identity.ID()), []byte("{}"))
+	wantRefused(t, a.Ring(nil), kek, keys.ErrUntrusted)
+}
+
 func importAll(t *testing.T, ring *keys.Ring, bucket string) map[keys.KEKID]error {
 	t.Helper()
 	all, err := ring.Import(t.Context(), bucket)
