@@ -80,15 +80,6 @@ func (h *Handler) parseEncryption(header http.Header, secure bool) (encryption, 
 	return e, nil
 }
 
-// refuseEncryptionOfReads refuses to be told by which managed key an object is to be read: that is the object's to say.
-func refuseEncryptionOfReads(rq *request) error {
-	if rq.call.Op != s3api.GetObject && rq.call.Op != s3api.HeadObject || rq.call.Header.Get(headerSSE) == "" {
-		return nil
-	}
-	return s3api.ErrInvalidArgument.With("x-amz-server-side-encryption header is not supported for this operation.").
-		Field("ArgumentName", "x-amz-server-side-encryption").Field("ArgumentValue", rq.call.Header.Get(headerSSE))
-}
-
 // customerKey reads the three headers of a customer key, which come together or not at all.
 func customerKey(header http.Header, prefix string) (key []byte, keyMD5 string, err *s3api.Error) {
 	algorithm, text, sum := header.Get(prefix+suffixAlgorithm), header.Get(prefix+suffixKey), header.Get(prefix+suffixKeyMD5)

@@ -268,9 +268,6 @@ func (h *Handler) serve(rq *request) error {
 	if rq.encryption, err = h.parseEncryption(rq.call.Header, rq.TLS != nil); err != nil {
 		return err
 	}
-	if err := refuseEncryptionOfReads(rq); err != nil {
-		return err
-	}
 	if err := h.checkOwners(rq); err != nil {
 		return err
 	}
