@@ -118,10 +118,20 @@ func (h *Handler) currentETag(ctx context.Context, rd reading, t target, lookup 
 // lookup finds a record by its envelope: in the store, or through the connection that holds a lock.
 type lookup func(ctx context.Context, bucket, key string, env metadata.Envelope) (metadata.Record, error)
 
-// conditionLost names the backend's refusal of a condition that cofre had judged good: another writer, past cofre, was quicker.
-func conditionLost(err error, conds s3api.WriteConditions) error {
-	if !conds.Empty() && hasStatus(err, http.StatusPreconditionFailed) {
+// conditionLost names what became of a conditional write that the backend did not take. Its refusal of a condition that
+// cofre had judged good means that another writer was quicker; RGW tells losers so by 500, too, so after a breakdown the
+// condition is judged once more: where it does not hold any longer, that is the answer.
+func (h *Handler) conditionLost(ctx context.Context, rq *request, n newObject, err error) error {
+	switch {
+	case n.conds.Empty():
+		return err
+	case hasStatus(err, http.StatusPreconditionFailed):
 		return s3api.ErrPreconditionFailed
+	case answerTo(err).Status != http.StatusServiceUnavailable:
+		return err
+	}
+	if lost := h.judge(ctx, rq, n.target, n.conds, h.store.ByEnvelope); hasStatus(lost, http.StatusPreconditionFailed) {
+		return lost
 	}
 	return err
 }

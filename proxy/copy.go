@@ -222,7 +222,8 @@ func (h *Handler) copyRewrapped(ctx context.Context, rq *request, c *copying, o 
 	if err == nil {
 		err = completeRefusal(resp)
 	}
-	if hasStatus(err, http.StatusPreconditionFailed) {
+	// RGW answers OperationAborted where a copy meets a writer of the source in the middle; nothing was copied then.
+	if hasStatus(err, http.StatusPreconditionFailed) || hasCode(err, s3api.ErrOperationAborted.Code) {
 		h.records.forget(c.source.Bucket, c.source.Key, c.source.VersionID)
 		return nil, errChanged
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
+	"go.uber.org/zap"
 
 	"cofre/access"
 	"cofre/metadata"
@@ -107,7 +108,8 @@ func TestOneOfManyConditionalWritersWins(t *testing.T) {
 	})
 }
 
-// contend has n writers try the same conditional PUT with bodies of their own, and counts who won. A loser gets 412 or 409.
+// contend has n writers try the same conditional PUT with bodies of their own, and counts who won. A loser gets 412 or 409, or,
+// where RGW broke down over the race, 503: to try again, and then be told.
 func contend(t *testing.T, sites []*site, n int, in *s3.PutObjectInput) int {
 	t.Helper()
 	var (
@@ -126,6 +128,8 @@ func contend(t *testing.T, sites []*site, n int, in *s3.PutObjectInput) int {
 			case err == nil:
 				won.Add(1)
 			case errors.As(err, &api) && (api.ErrorCode() == "PreconditionFailed" || api.ErrorCode() == "ConditionalRequestConflict"):
+			case errors.As(err, &api) && api.ErrorCode() == "SlowDown":
+				t.Logf("told to try again: %v", sites[i%len(sites)].logs.FilterField(zap.String("code", "SlowDown")).All())
 			default:
 				t.Errorf("loser got %v", err)
 			}
@@ -184,3 +188,33 @@ func TestWritesAreRefusedBeforeAnyByteWhileTheStoreIsDown(t *testing.T) {
 type downStore struct{ metadata.Store }
 
 func (downStore) Healthy() bool { return false }
+
+func TestALoserWhoseAnswerBrokeDownIsToldThatHeLost(t *testing.T) {
+	st := diskStorage(t)
+	other := newSite(t, st, siteConfig{})
+	var b string
+	// The storage breaks down on the conditional write, after another writer has taken the key.
+	s := newSite(t, st, siteConfig{identity: other.identity, store: other.store, wrap: func(next proxy.Backend) proxy.Backend {
+		return overtakenBackend{next, func() { other.put(t, b, "k", []byte("quicker")) }}
+	}})
+	b = other.bucket(t, "overtaken")
+	_, err := s.client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &b, Key: str("k"), Body: bytes.NewReader([]byte("slower")), IfNoneMatch: str("*")})
+	wantCode(t, err, "PreconditionFailed")
+	if got := other.get(t, b, "k"); string(got) != "quicker" {
+		t.Fatalf("%q", got)
+	}
+}
+
+// overtakenBackend fails every conditional PUT, once another writer has been let by.
+type overtakenBackend struct {
+	proxy.Backend
+	overtake func()
+}
+
+func (o overtakenBackend) Do(ctx context.Context, as access.BackendUser, rq *proxy.BackendRequest) (*proxy.BackendResponse, error) {
+	if rq.Method == "PUT" && rq.Header.Get("If-None-Match") != "" {
+		o.overtake()
+		return nil, proxy.ErrBackendUnavailable
+	}
+	return o.Backend.Do(ctx, as, rq)
+}
