@@ -531,7 +531,11 @@ func TestFormRefusals(t *testing.T) {
 		{"no such bucket", "nowhere-at-all", signForm(4, "nowhere-at-all", [][2]string{{"key", "k"}}), 404, "NoSuchBucket", ""},
 		{"ignored fields", b, append(change("", ""), [2]string{"x-ignore-a", "1"}, [2]string{"X-Ignore-A", "2"}), 204, "", ""},
 	} {
-		for _, size := range []int{3, 700_000} {
+		sizes := []int{3, 700_000}
+		if c.bucket == s.system {
+			sizes = sizes[:1] // refused before its body is looked at: the answer may be lost to a client that is still sending
+		}
+		for _, size := range sizes {
 			r := s.post(t, c.bucket, webForm{fields: c.fields, file: pattern(size)})
 			if r.status != c.status || r.code() != c.code || !strings.Contains(r.body, c.text) {
 				t.Errorf("%s, %d bytes: %d %s", c.name, size, r.status, r.body)
