@@ -3,7 +3,10 @@ package proxy
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -119,6 +122,42 @@ func (h *Handler) fail(rq *request, err error) {
 		header.Set("Connection", "close")
 	}
 	s3api.WriteError(rq.w, e, rq.call.RawPath, rq.event.ID, rq.event.ID, rq.Method == http.MethodHead)
+	h.linger(rq)
+}
+
+// A client that sends a body without asking first (Expect) may look for its answer only when all of it is sent. A connection
+// closed before that is reset, and the reset takes the answer with it. So the server goes on reading for a while, and throws
+// away what it reads: little of a stranger's, of a known client's as much as a large part has (s5cmd: 50 MiB).
+const (
+	lingerStranger     = 1 << 20
+	lingerStrangerTime = 5 * time.Second
+	lingerKnown        = 64 << 20
+	lingerKnownTime    = 30 * time.Second
+)
+
+// linger reads what is left of a refused request's body, within bounds, so that its sender gets to the answer.
+func (h *Handler) linger(rq *request) {
+	stalled := rq.w.stalled != nil && rq.w.stalled.Load()
+	waits := rq.event.BytesIn == 0 && strings.EqualFold(rq.Header.Get("Expect"), "100-continue")
+	if rq.ContentLength == 0 || stalled || waits {
+		return
+	}
+	limit, patience := int64(lingerStranger), lingerStrangerTime
+	if rq.auth != nil && !rq.auth.Anonymous() {
+		limit, patience = lingerKnown, lingerKnownTime
+	}
+	body := io.Reader(rq.Body)
+	if b, ok := rq.Body.(*patientBody); ok {
+		body = b.ReadCloser // which has one deadline here for all of it, and may still be read by who gave up on it
+	}
+	conn := http.NewResponseController(rq.w.ResponseWriter)
+	if conn.Flush() != nil || conn.SetReadDeadline(time.Now().Add(patience)) != nil {
+		return
+	}
+	// The work is done: what lingers must keep nobody else out.
+	h.inFlight.Add(-1)
+	defer h.inFlight.Add(1)
+	_, _ = io.CopyN(io.Discard, body, limit) // however it ends, the connection is closed
 }
 
 // count raises the counters that an operator watches.

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -12,23 +11,9 @@ import (
 	"cofre/sigv4"
 )
 
-// formRefusalDrain is how much of a refused form is still read, in bytes. A browser sends its form without asking first, and
-// one that is answered and cut off while it sends shows its user a broken connection instead of the answer.
-const formRefusalDrain = 1 << 20
-
-// postObject serves PostObject, the upload by a browser's form.
+// postObject serves PostObject, the upload by a browser's form. Its fields say what the headers of a PUT say, and who sends
+// it. Once they have been judged, the file goes the way of a PUT.
 func (h *Handler) postObject(rq *request) error {
-	err := h.uploadForm(rq)
-	if err != nil {
-		// Whatever comes of it: a client that stands still has its deadline, and one that is gone needs no answer.
-		_, _ = io.CopyN(io.Discard, rq.Body, formRefusalDrain)
-	}
-	return err
-}
-
-// uploadForm reads a form, whose fields say what the headers of a PUT say, and who sends it. Once they have been judged,
-// the file goes the way of a PUT.
-func (h *Handler) uploadForm(rq *request) error {
 	if !rq.auth.Anonymous() {
 		return s3api.ErrInvalidArgument.With("Only one auth mechanism allowed: a form is authenticated by its fields.").
 			Field("ArgumentName", "Authorization")

@@ -117,13 +117,14 @@ func (v *Verifier) verifyV2(r *http.Request, c claimV2, path string, query []par
 		headerOr(r.Header, "Content-Md5", hoisted),
 		headerOr(r.Header, "Content-Type", hoisted),
 		c.date,
-		amzHeadersV2(r.Header, hoisted) + v.pathV2(r.Host, path),
+		amzHeadersV2(r.Header, hoisted),
 	}, "\n")
-	// "?uploads=" is signed as "uploads=" by some clients and as "uploads" by others. It means the same, so either will do.
-	text := head + subresourceStringV2(query, emptyValueKept)
-	matches := equalV2(secret, text, c.signature)
-	if !matches {
-		matches = equalV2(secret, head+subresourceStringV2(query, emptyValueDropped), c.signature)
+	text, matches := "", false
+	for _, resource := range v.resourcesV2(r.Host, path, query) {
+		if text == "" {
+			text = head + resource
+		}
+		matches = matches || equalV2(secret, head+resource, c.signature)
 	}
 	if !matches {
 		return nil, mismatch(c.accessKeyID, text, c.signature, "", r.Header)
@@ -173,12 +174,24 @@ func amzHeadersV2(h http.Header, hoisted map[string]string) string {
 	return b.String()
 }
 
-// pathV2 is the first half of CanonicalizedResource: the bucket, if the Host named it, and the path as it was sent.
-func (v *Verifier) pathV2(host, path string) string {
+// resourcesV2 gives the forms of CanonicalizedResource that mean this request, the documented one first: the bucket, if the Host named it, the
+// path as it was sent, and the signed parameters. Clients differ in two things that make no other request of it: "?uploads=" is signed as
+// "uploads=" by some and as "uploads" by others, and botocore asks for "/bucket" and signs "/bucket/".
+func (v *Verifier) resourcesV2(host, path string, query []parameter) []string {
 	if bucket := v.bucket(host); bucket != "" {
-		return "/" + bucket + path
+		path = "/" + bucket + path
 	}
-	return path
+	paths := []string{path}
+	if len(path) > 1 && strings.LastIndexByte(path, '/') == 0 {
+		paths = append(paths, path+"/")
+	}
+	var resources []string
+	for _, path := range paths {
+		for _, empty := range []bool{emptyValueKept, emptyValueDropped} {
+			resources = append(resources, path+subresourceStringV2(query, empty))
+		}
+	}
+	return resources
 }
 
 // Named arguments of subresourceStringV2.

@@ -1,0 +1,116 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"cofre/checksum"
+	"cofre/keys"
+	"cofre/metadata"
+	"cofre/s3api"
+	"cofre/seal"
+)
+
+// mayRewrap says whether the copy may keep object id and DEK, so that the backend copies the body (docs/FORMAT.md section 4).
+func (h *Handler) mayRewrap(ctx context.Context, rq *request, c *copying, o *object) (bool, error) {
+	if c.source.Bucket != c.dest.Bucket || o.kekState == keys.Closed || o.envelope.Flags.Has(seal.CustomerKey) || !c.write.Empty() {
+		return false, nil
+	}
+	if rq.encryption.customerKey != nil || rq.encryption.kms || strings.HasPrefix(o.response.Header.Get(headerSSE), "aws:kms") {
+		return false, nil // RGW 16 cannot copy into or out of its own encryption
+	}
+	if h.ring.CheckCopy(o.kek) != nil {
+		return false, nil //nolint:nilerr // a deposit site's KEK, under which nobody else writes: the copy is sealed anew
+	}
+	if c.algorithm != checksum.None && (o.record.Checksum.Algorithm != c.algorithm || o.record.Checksum.Type != checksum.FullObject) {
+		return false, nil
+	}
+	facts, err := h.facts(ctx, rq.as(), c.dest.Bucket)
+	if err != nil {
+		return false, err
+	}
+	if facts.Versioned && versionOf(o.response.Header) == metadata.NullVersion {
+		return false, nil // RGW 16 loses the body of such a copy when the source goes
+	}
+	return h.copyProbe.holds(ctx, h)
+}
+
+// copyRewrapped has the backend copy the body under a new envelope. Both spellings of the pin are sent: RGW 16 honours
+// only the second, AWS only the first; without one, a racing writer's body would get this envelope.
+func (h *Handler) copyRewrapped(ctx context.Context, rq *request, c *copying, o *object, attrs seal.Attributes) (*answer, error) {
+	flags := o.envelope.Flags & seal.Multipart
+	head, err := h.sealUnder(o.kek, o.dek, o.envelope.ObjectID, c.dest, o.envelope.PartSalt, flags, nil, attrs, copyHeaders(rq.call.Header))
+	if err != nil {
+		return nil, err
+	}
+	setCopySource(head.header, c.source, o.record.BackendETag)
+	commit := newCommit(ctx, h, rq, newObject{target: c.dest})
+	defer commit.end()
+	if err := commit.begin(); err != nil {
+		return nil, err
+	}
+	resp, err := h.backend.Do(commit.ctx, rq.as(), &BackendRequest{Method: http.MethodPut, Bucket: c.dest.Bucket, Key: c.dest.Key, Header: head.header})
+	if err == nil {
+		err = completeRefusal(resp)
+	}
+	// RGW answers OperationAborted where a copy meets a writer of the source in the middle; nothing was copied then.
+	if hasStatus(err, http.StatusPreconditionFailed) || hasCode(err, s3api.ErrOperationAborted.Code) {
+		h.records.forget(c.source.Bucket, c.source.Key, c.source.VersionID)
+		return nil, errChanged
+	}
+	header, headErr := h.headOf(commit.ctx, rq, c.dest)
+	mine := headErr == nil && carries(header, head.raw)
+	if err != nil && !mine {
+		return nil, err
+	}
+	rec := copyRecord(o, c.dest, head, attrs, rq.began)
+	if !mine {
+		// Another writer was quicker: what HEAD shows is his. Neither row nor tombstone is written (the row is made when
+		// somebody reads this version), and his object gets neither these tags nor its version named in this answer.
+		h.records.forget(c.dest.Bucket, c.dest.Key, "")
+		return copyAnswer(rq, o.response.Header, nil, rec), nil
+	}
+	// The version comes from here, since RGW's answer to a copy names none.
+	rec.VersionID, rec.BackendETag = versionOf(header), unquote(header.Get("ETag"))
+	h.committed(commit.ctx, rq, rec)
+	if err := h.putTags(commit.ctx, rq, c, head, header); err != nil {
+		return nil, err
+	}
+	return copyAnswer(rq, o.response.Header, header, rec), nil
+}
+
+func carries(header http.Header, raw metadata.Envelope) bool {
+	got, _, err := envelopeOf(header)
+	return err == nil && got == raw
+}
+
+// copyHeaders is what of the request the backend acts upon in a copy. Tags are set by a call of their own: RGW 16 stores
+// an unreadable tag set when a copy carries them.
+func copyHeaders(from http.Header) http.Header {
+	header := passHeaders(from, passedHeaders)
+	header.Del("X-Amz-Tagging")
+	return header
+}
+
+// setCopySource names and pins the source, always in cofre's own spelling: one that a client may send aborts RGW 16.
+func setCopySource(header http.Header, source target, backendETag string) {
+	name := "/" + source.Bucket + "/" + s3api.EscapePath(source.Key)
+	if source.VersionID != "" {
+		name += "?versionId=" + s3api.EscapePath(source.VersionID)
+	}
+	header.Set("x-amz-copy-source", name)
+	header.Set("x-amz-metadata-directive", "REPLACE")
+	header.Set("x-amz-copy-source-if-match", quote(backendETag))
+	header.Set("x-amz-copy-if-match", quote(backendETag))
+}
+
+// copyRecord is the source's record under the copy's name and envelope: the body is the same.
+func copyRecord(o *object, dest target, head *sealedHead, attrs seal.Attributes, began time.Time) *metadata.Record {
+	rec := *o.record
+	rec.Bucket, rec.Key, rec.VersionID = dest.Bucket, dest.Key, metadata.NullVersion
+	rec.Envelope, rec.ContentType, rec.Began = head.raw, attrs.Headers["content-type"], began
+	rec.Committed, rec.Tombstoned = time.Time{}, time.Time{}
+	return &rec
+}
