@@ -67,8 +67,8 @@ type Store interface {
 	// version that carries the envelope. ErrNotFound where no row has it; a live row is no error.
 	Revive(ctx context.Context, bucket, key string, env Envelope) error
 
-	// DropBucket tombstones the rows of the bucket that were committed before began and forgets the uploads that were
-	// created before it. Called after DeleteBucket succeeded.
+	// DropBucket tombstones the rows of the bucket that were committed before began and forgets its uploads and its
+	// guard where they are older. Called after DeleteBucket succeeded.
 	DropBucket(ctx context.Context, bucket string, began time.Time) error
 
 	// LockKey takes the lock of one object key across replicas: conditions are judged and writes committed under it.
@@ -78,6 +78,13 @@ type Store interface {
 
 	// LockUpload takes the lock under which one Complete or Abort runs at a time; waiting as LockKey does.
 	LockUpload(ctx context.Context, uploadID string) (Lock, error)
+
+	// GuardBucket notes that a condition was sent in this bucket which the backend cannot enforce by itself, so that every
+	// writer has to take the key's lock there, and says how long ago, by the store's clock, that was first noted: replicas
+	// that asked BucketGuarded shortly before may go on without the lock for as long as they remember the answer.
+	GuardBucket(ctx context.Context, bucket string) (age time.Duration, err error)
+	// BucketGuarded says whether GuardBucket was called for the bucket since it was made.
+	BucketGuarded(ctx context.Context, bucket string) (bool, error)
 
 	// CreateUpload writes a new open upload. The same one again is no error; another one under the same ID is ErrConflict.
 	CreateUpload(ctx context.Context, up Upload) error

@@ -2,11 +2,9 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync/atomic"
 
-	"cofre/metadata"
 	"cofre/s3api"
 )
 
@@ -34,18 +32,10 @@ func newCommit(ctx context.Context, h *Handler, rq *request, n newObject) *commi
 
 // begin judges the conditions and detaches from the client. It runs in the goroutine that sends the body.
 func (c *commit) begin() error {
-	if !c.n.conds.Empty() {
-		lock, err := c.h.lockKey(c.ctx, c.n.Bucket, c.n.Key)
-		if err != nil {
-			return err
-		}
-		c.lock = lock
-		if err := c.h.judge(c.ctx, c.rq, c.n.target, c.n.conds, lock.ByEnvelope); err != nil {
-			return err
-		}
-		if err := lock.Held(c.ctx); err != nil {
-			return s3api.ErrConditionalRequestConflict
-		}
+	lock, err := c.takeLock()
+	c.lock = lock
+	if err != nil {
+		return err
 	}
 	if !c.detach() {
 		return context.Canceled
@@ -54,69 +44,57 @@ func (c *commit) begin() error {
 	return nil
 }
 
+// takeLock takes the key's lock where it is needed, and judges the conditions under it.
+func (c *commit) takeLock() (*commitLock, error) {
+	if c.n.conds.Empty() {
+		return c.h.lockWriter(c.ctx, c.n.Bucket, c.n.Key)
+	}
+	lock, err := c.h.lockKey(c.ctx, c.n.Bucket, c.n.Key)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.h.judge(c.ctx, c.rq, c.n.target, c.n.conds, lock.ByEnvelope); err != nil {
+		return lock, err
+	}
+	if err := lock.Held(c.ctx); err != nil {
+		return lock, s3api.ErrConditionalRequestConflict
+	}
+	return lock, nil
+}
+
 // begun says whether the footer may have gone out.
 func (c *commit) begun() bool { return c.start.Load() }
 
 func (c *commit) end() {
-	if c.lock != nil {
-		c.lock.Unlock()
-	}
+	c.lock.Unlock()
 	c.cancel()
 }
 
 // judgeEarly refuses a write whose conditions fail already, before its body is taken, and gives the condition that the
-// backend should check too: RGW's are atomic in buckets that never had versioning, and wrong in others.
+// backend is to enforce: RGW's own are atomic in buckets that never had versioning, and wrong in others. There, and for
+// conditions that it does not know, the key's lock has to do, for all who write.
 func (h *Handler) judgeEarly(ctx context.Context, rq *request, n newObject) (http.Header, error) {
 	if n.conds.Empty() {
 		return nil, nil
 	}
-	if err := h.judge(ctx, rq, n.target, n.conds, h.store.ByEnvelope); err != nil {
+	now, err := h.judge(ctx, rq, n.target, n.conds, h.store.ByEnvelope)
+	if err != nil {
 		return nil, err
 	}
 	facts, err := h.facts(ctx, rq.as(), n.Bucket)
 	if err != nil {
 		return nil, err
 	}
-	if n.conds.IfNoneMatch == "*" && !facts.Versioned {
-		return http.Header{"If-None-Match": {"*"}}, nil
-	}
-	return nil, nil
-}
-
-// judge compares write conditions with the object that stands under the key now, by its plaintext ETag, asked of the
-// backend and never of a cache.
-func (h *Handler) judge(ctx context.Context, rq *request, t target, conds s3api.WriteConditions, lookup lookup) error {
-	etag, exists, err := h.currentETag(ctx, rq.reading(), t, lookup)
-	if err != nil {
-		return err
-	}
-	if err := conds.Check(exists, etag); err != nil {
-		return err
-	}
-	return nil
-}
-
-// currentETag gives the client's ETag of the object that stands under a key now.
-func (h *Handler) currentETag(ctx context.Context, rd reading, t target, lookup lookup) (etag string, exists bool, err error) {
-	rec, err := h.discoverWith(ctx, rd, t, "condition", lookup)
-	var plain *unsealedObject
 	switch {
-	case err == nil:
-		return rec.ETag, true, nil
-	case errors.As(err, &plain):
-		return unquote(plain.header.Get("ETag")), true, nil
-	case hasStatus(err, http.StatusNotFound):
-		if hasCode(err, s3api.ErrNoSuchBucket.Code) {
-			return "", false, err
-		}
-		return "", false, nil
-	default:
-		return "", false, err
+	case facts.Versioned:
+	case n.conds.IfNoneMatch == "*":
+		return http.Header{"If-None-Match": {"*"}}, nil
+	case n.conds.IfMatch != "" && n.conds.IfMatch != "*":
+		// Without quotes: RGW 16 compares what it is sent with an ETag that has none.
+		return http.Header{"If-Match": {now.backendETag}}, nil
 	}
+	return nil, h.guard(ctx, n.Bucket)
 }
-
-// lookup finds a record by its envelope: in the store, or through the connection that holds a lock.
-type lookup func(ctx context.Context, bucket, key string, env metadata.Envelope) (metadata.Record, error)
 
 // conditionLost names what became of a conditional write that the backend did not take. Its refusal of a condition that
 // cofre had judged good means that another writer was quicker; RGW tells losers so by 500, too, so after a breakdown the
@@ -130,7 +108,7 @@ func (h *Handler) conditionLost(ctx context.Context, rq *request, n newObject, e
 	case answerTo(err).Status != http.StatusServiceUnavailable:
 		return err
 	}
-	if lost := h.judge(ctx, rq, n.target, n.conds, h.store.ByEnvelope); hasStatus(lost, http.StatusPreconditionFailed) {
+	if _, lost := h.judge(ctx, rq, n.target, n.conds, h.store.ByEnvelope); hasStatus(lost, http.StatusPreconditionFailed) {
 		return lost
 	}
 	return err

@@ -161,7 +161,10 @@ func (h *Handler) begin(ctx context.Context, rq *request, up *openUpload, list [
 		return nil, err
 	}
 	if !conds.Empty() {
-		if err := h.judge(ctx, rq, target{Bucket: up.Bucket, Key: up.Key}, conds, h.store.ByEnvelope); err != nil {
+		if _, err := h.judge(ctx, rq, target{Bucket: up.Bucket, Key: up.Key}, conds, h.store.ByEnvelope); err != nil {
+			return nil, err
+		}
+		if err := h.guard(ctx, up.Bucket); err != nil { // RGW 16 joins the parts whatever condition it is sent
 			return nil, err
 		}
 	}

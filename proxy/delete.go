@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"cofre/access"
 	"cofre/checksum"
@@ -18,17 +19,15 @@ import (
 
 // deleteObject serves DeleteObject.
 func (h *Handler) deleteObject(rq *request) error {
-	for _, name := range []string{"If-Match", "X-Amz-If-Match-Last-Modified-Time", "X-Amz-If-Match-Size"} {
-		// RGW deletes all the same when these are handed on; to ignore them would lose data.
-		if rq.call.Header.Get(name) != "" {
-			return s3api.ErrNotImplemented
-		}
+	conds, cerr := s3api.ParseDeleteConditions(rq.call.Header)
+	if cerr != nil {
+		return cerr
 	}
 	t := rq.target()
 	if !rq.mayDelete(t.Key) {
 		return s3api.ErrAccessDenied
 	}
-	out, err := h.deleteOne(rq.Context(), rq, t)
+	out, err := h.deleteOne(rq.Context(), rq, t, conds)
 	if err != nil {
 		return err
 	}
@@ -42,10 +41,16 @@ func (h *Handler) deleteObject(rq *request) error {
 	return nil
 }
 
-// deleteOne deletes one object, or version, on the backend and makes tombstones of what is gone.
-func (h *Handler) deleteOne(ctx context.Context, rq *request, t target) (http.Header, error) {
+// deleteOne deletes one object, or version, on the backend and makes tombstones of what is gone. It gives the headers of the
+// backend's answer, none where a condition found nothing to delete.
+func (h *Handler) deleteOne(ctx context.Context, rq *request, t target, conds s3api.DeleteConditions) (http.Header, error) {
 	if !h.store.Healthy() {
 		return nil, metadata.ErrUnavailable
+	}
+	lock, there, err := h.lockDelete(ctx, rq, t, conds)
+	defer lock.Unlock()
+	if err != nil || !there {
+		return nil, err
 	}
 	// Once asked for, a delete is seen through: an object that is gone without its tombstone could be put back unnoticed.
 	ctx = context.WithoutCancel(ctx)
@@ -60,6 +65,31 @@ func (h *Handler) deleteOne(ctx context.Context, rq *request, t target) (http.He
 	marker := resp.Header.Get("x-amz-delete-marker") == "true"
 	h.buried(ctx, rq, t.Bucket, []gone{{key: t.Key, versionID: t.VersionID, marker: marker, newVersion: resp.Header.Get("x-amz-version-id")}})
 	return resp.Header, nil
+}
+
+// lockDelete takes the key's lock where the delete needs it, and judges its conditions under it: RGW 16 deletes whatever
+// condition it is sent. The lock may be had even where there is an error.
+func (h *Handler) lockDelete(ctx context.Context, rq *request, t target, conds s3api.DeleteConditions) (lock *commitLock, there bool, err error) {
+	if conds.Empty() {
+		lock, err = h.lockWriter(ctx, t.Bucket, t.Key)
+		return lock, err == nil, err
+	}
+	if conds.IfMatch != "*" && !rq.who.Allows(access.Read, t.Bucket, t.Key) {
+		return nil, false, s3api.ErrAccessDenied // as on AWS, which asks for s3:GetObject: conditions tell what is there
+	}
+	if err := h.guard(ctx, t.Bucket); err != nil {
+		return nil, false, err
+	}
+	if lock, err = h.lockKey(ctx, t.Bucket, t.Key); err != nil {
+		return nil, false, err
+	}
+	if there, err = h.judgeDelete(ctx, rq, t, conds, lock.ByEnvelope); err != nil || !there {
+		return lock, false, err
+	}
+	if err := lock.Held(ctx); err != nil {
+		return lock, false, s3api.ErrConditionalRequestConflict
+	}
+	return lock, true, nil
 }
 
 // gone is one delete that the backend has done.
@@ -115,7 +145,8 @@ func (h *Handler) buried(ctx context.Context, rq *request, bucket string, list [
 // maxDeleteBody bounds the XML of DeleteObjects: 1,000 keys of 1,024 bytes, escaped, and their tags.
 const maxDeleteBody = 8 << 20
 
-// deleteObjects serves DeleteObjects: each key is authorised by itself.
+// deleteObjects serves DeleteObjects: each key is authorised by itself. Most go to the backend together; those that need
+// the lock of their key, or that XML cannot carry, go one by one.
 func (h *Handler) deleteObjects(rq *request) error {
 	req, err := h.readDelete(rq)
 	if err != nil {
@@ -124,28 +155,18 @@ func (h *Handler) deleteObjects(rq *request) error {
 	if !h.store.Healthy() {
 		return metadata.ErrUnavailable
 	}
+	guarded, err := h.guarded(rq.Context(), rq.call.Bucket)
+	if err != nil {
+		return err
+	}
 	result := s3api.DeleteResult{Quiet: req.Quiet}
-	var (
-		batch []s3api.ObjectIdentifier
-		dead  []gone
-	)
+	var batch, single []s3api.ObjectIdentifier
 	for _, o := range req.Objects {
 		switch {
 		case !rq.mayDelete(o.Key):
 			result.Errors = append(result.Errors, deleteError(o, s3api.ErrAccessDenied))
-		case o.Conditional():
-			result.Errors = append(result.Errors, deleteError(o, s3api.ErrNotImplemented))
-		case !s3api.ValidXMLText(o.Key):
-			// What XML cannot carry goes out one by one, where the key stands in the request line.
-			out, err := h.deleteOne(rq.Context(), rq, target{Bucket: rq.call.Bucket, Key: o.Key, VersionID: o.VersionID})
-			if err != nil {
-				result.Errors = append(result.Errors, deleteError(o, answerTo(err)))
-				continue
-			}
-			result.Deleted = append(result.Deleted, s3api.DeletedObject{
-				Key: o.Key, VersionID: o.VersionID,
-				DeleteMarker: out.Get("x-amz-delete-marker") == "true", DeleteMarkerVersionID: out.Get("x-amz-version-id"),
-			})
+		case guarded, o.Conditional(), !s3api.ValidXMLText(o.Key):
+			single = append(single, o)
 		default:
 			batch = append(batch, o)
 		}
@@ -155,16 +176,43 @@ func (h *Handler) deleteObjects(rq *request) error {
 		if err != nil {
 			return err
 		}
-		result.Deleted = append(result.Deleted, out.Deleted...)
-		result.Errors = append(result.Errors, out.Errors...)
-		for _, d := range out.Deleted {
-			dead = append(dead, gone{key: d.Key, versionID: d.VersionID, marker: d.DeleteMarker, newVersion: d.DeleteMarkerVersionID})
-		}
-		h.buried(rq.Context(), rq, rq.call.Bucket, dead)
+		result.Add(out)
 	}
+	result.Add(h.deleteEach(rq, single))
 	rq.w.Header().Set("Content-Type", "application/xml")
 	rq.w.WriteHeader(http.StatusOK)
 	return s3api.WriteDeleteResult(rq.w, result)
+}
+
+// deleteParallel is how many keys of one DeleteObjects are deleted at a time where they cannot go together.
+const deleteParallel = 8
+
+// deleteEach deletes objects one by one. The same key may be there again with another version: then one waits for the other.
+func (h *Handler) deleteEach(rq *request, list []s3api.ObjectIdentifier) s3api.DeleteResult {
+	headers, errs := make([]http.Header, len(list)), make([]error, len(list))
+	var each errgroup.Group
+	each.SetLimit(deleteParallel)
+	for i, o := range list {
+		each.Go(func() error {
+			t := target{Bucket: rq.call.Bucket, Key: o.Key, VersionID: o.VersionID}
+			headers[i], errs[i] = h.deleteOne(rq.Context(), rq, t, o.Conditions())
+			return nil
+		})
+	}
+	_ = each.Wait() // what failed is told of each key
+	var result s3api.DeleteResult
+	for i, o := range list {
+		if errs[i] != nil {
+			h.count(errs[i])
+			result.Errors = append(result.Errors, deleteError(o, answerTo(errs[i])))
+			continue
+		}
+		result.Deleted = append(result.Deleted, s3api.DeletedObject{
+			Key: o.Key, VersionID: o.VersionID,
+			DeleteMarker: headers[i].Get("x-amz-delete-marker") == "true", DeleteMarkerVersionID: headers[i].Get("x-amz-version-id"),
+		})
+	}
+	return result
 }
 
 // readDelete takes the body, which must carry a digest that proves true: RGW does not check it, so nobody else would.
@@ -187,7 +235,7 @@ func (h *Handler) readDelete(rq *request) (s3api.DeleteRequest, error) {
 	return req, nil
 }
 
-// deleteBatch hands the allowed keys on in cofre's own words.
+// deleteBatch hands the allowed keys on in cofre's own words, and makes tombstones of what is gone.
 func (h *Handler) deleteBatch(rq *request, batch []s3api.ObjectIdentifier) (s3api.DeleteResult, error) {
 	body := s3api.EncodeBackendDelete(batch)
 	header := passHeaders(rq.call.Header, []string{"X-Amz-Bypass-Governance-Retention", "X-Amz-Mfa"})
@@ -207,7 +255,13 @@ func (h *Handler) deleteBatch(rq *request, batch []s3api.ObjectIdentifier) (s3ap
 	if err != nil {
 		return out, errors.Join(ErrBackendUnavailable, err)
 	}
-	return settled(batch, out), nil
+	out = settled(batch, out)
+	dead := make([]gone, len(out.Deleted))
+	for i, d := range out.Deleted {
+		dead[i] = gone{key: d.Key, versionID: d.VersionID, marker: d.DeleteMarker, newVersion: d.DeleteMarkerVersionID}
+	}
+	h.buried(rq.Context(), rq, rq.call.Bucket, dead)
+	return out, nil
 }
 
 // settled keeps of the backend's answer what was asked for, so that the storage cannot have other objects buried, and gives

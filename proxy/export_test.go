@@ -7,6 +7,9 @@ import (
 	"cofre/s3api"
 )
 
+// GuardSettled is the age at which every process knows of a bucket's guard.
+const GuardSettled = guardSettled
+
 // SweepStaged removes the staged files of before a time.
 func (h *Handler) SweepStaged(ctx context.Context, before time.Time) { h.sweepStaged(ctx, before) }
 

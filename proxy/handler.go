@@ -139,6 +139,7 @@ type Handler struct {
 	owners    *ownerCache
 	cors      *corsCache
 	keyLocks  keyLocks
+	guards    *guards
 	copyProbe copyProbe
 	unsealed  *unsealedCache
 
@@ -164,6 +165,7 @@ func New(cfg Config) *Handler {
 		metrics:  m,
 		records:  newRecordCache(),
 		buckets:  newBucketCache(),
+		guards:   newGuards(),
 		owners:   newOwnerCache(),
 		cors:     newCORSCache(),
 		unsealed: newUnsealedCache(),

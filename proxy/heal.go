@@ -20,34 +20,39 @@ import (
 // discover finds out from the backend which object stands under a name, and gives its record: the store's where it has
 // one of that envelope, else one made from the object itself. where names the caller for the metric.
 func (h *Handler) discover(ctx context.Context, rd reading, t target, where string) (*metadata.Record, error) {
-	return h.discoverWith(ctx, rd, t, where, h.store.ByEnvelope)
+	rec, _, err := h.discoverWith(ctx, rd, t, where, h.store.ByEnvelope)
+	return rec, err
 }
 
-// discoverWith is discover with another way to look records up: holders of a lock read through its connection.
-func (h *Handler) discoverWith(ctx context.Context, rd reading, t target, where string, lookup lookup) (*metadata.Record, error) {
+// lookup finds a record by its envelope: in the store, or through the connection that holds a lock.
+type lookup func(ctx context.Context, bucket, key string, env metadata.Envelope) (metadata.Record, error)
+
+// discoverWith is discover with another way to look records up, holders of a lock reading through its connection; it gives
+// the headers of the backend's answer too.
+func (h *Handler) discoverWith(ctx context.Context, rd reading, t target, where string, lookup lookup) (*metadata.Record, http.Header, error) {
 	for range openAttempts {
 		found, err := h.probe(ctx, rd.as, t)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		rec, err := h.recordOf(ctx, rd, t, found, where, lookup)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if rec.Tombstoned.IsZero() {
 			h.records.put(t, rec)
-			return rec, nil
+			return rec, found.header, nil
 		}
 		// A tombstone may be an answer that was overtaken by a writer. Only an answer given after the tombstone was read counts.
 		again, err := h.probe(ctx, rd.as, t)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if again.raw == found.raw {
-			return nil, &integrityError{"tombstoned", errors.New("the storage answers an object that was replaced or deleted")}
+			return nil, nil, &integrityError{"tombstoned", errors.New("the storage answers an object that was replaced or deleted")}
 		}
 	}
-	return nil, errChanged
+	return nil, nil, errChanged
 }
 
 // found is what the backend's metadata and last bytes say of an object.

@@ -78,8 +78,11 @@ func (h *Handler) lockKey(ctx context.Context, bucket, key string) (*commitLock,
 	return &commitLock{Lock: l, release: unlock}, nil
 }
 
-// Unlock gives both locks back. It may be called once.
+// Unlock gives both locks back. It may be called once; no lock at all is none to give back.
 func (l *commitLock) Unlock() {
+	if l == nil {
+		return
+	}
 	l.Lock.Unlock()
 	l.release()
 }

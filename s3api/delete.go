@@ -157,6 +157,12 @@ type DeleteResult struct {
 	Quiet bool
 }
 
+// Add puts another result of the same request behind this one.
+func (r *DeleteResult) Add(other DeleteResult) {
+	r.Deleted = append(r.Deleted, other.Deleted...)
+	r.Errors = append(r.Errors, other.Errors...)
+}
+
 // DeletedObject is one deletion that was done.
 type DeletedObject struct {
 	// Key and VersionID are those of the request.

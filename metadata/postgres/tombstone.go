@@ -22,7 +22,8 @@ WHERE bucket = $1 AND key = $2 AND version = $3 AND tombstoned IS NULL AND commi
 UPDATE objects SET tombstoned = NULL WHERE bucket = $1 AND key = $2 AND sha256(envelope) = $3`
 
 	dropBucket = `
-WITH forgotten AS (DELETE FROM uploads WHERE bucket = $1 AND created < $2)
+WITH forgotten AS (DELETE FROM uploads WHERE bucket = $1 AND created < $2),
+    unguarded AS (DELETE FROM guarded_buckets WHERE bucket = $1 AND since < $2)
 UPDATE objects SET tombstoned = clock_timestamp() WHERE bucket = $1 AND committed < $2 AND tombstoned IS NULL`
 )
 

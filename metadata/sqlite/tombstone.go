@@ -60,7 +60,10 @@ func (s *Store) DropBucket(ctx context.Context, bucket string, began time.Time) 
 		if _, err := t.exec(dropBucketRows, now, blob(bucket), toNanos(began)); err != nil {
 			return err
 		}
-		_, err = t.exec(dropBucketUploads, blob(bucket), toNanos(began))
+		if _, err := t.exec(dropBucketUploads, blob(bucket), toNanos(began)); err != nil {
+			return err
+		}
+		_, err = t.exec(dropGuard, blob(bucket), toNanos(began))
 		return err
 	}))
 }

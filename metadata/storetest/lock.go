@@ -36,6 +36,39 @@ func (s *suite) refused(take func(context.Context) (metadata.Lock, error)) {
 }
 
 var lockTests = map[string]func(*suite){
+	"GuardsHoldUntilTheBucketGoes": func(s *suite) {
+		guarded := func() bool {
+			is, err := s.store.BucketGuarded(s.ctx, s.bucket)
+			s.must(err)
+			return is
+		}
+		if guarded() {
+			s.Fatal("guarded before anybody asked")
+		}
+		for range 2 {
+			_, err := s.store.GuardBucket(s.ctx, s.bucket)
+			s.must(err)
+		}
+		other, err := s.store.BucketGuarded(s.ctx, s.bucket+"x")
+		s.must(err)
+		if !guarded() || other {
+			s.Fatal("another bucket is guarded, or this one is not")
+		}
+		first, err := s.store.GuardBucket(s.ctx, s.bucket)
+		s.must(err)
+		time.Sleep(20 * time.Millisecond)
+		if age, err := s.store.GuardBucket(s.ctx, s.bucket); err != nil || age < first+10*time.Millisecond {
+			s.Fatalf("a second call made the guard young again: %v, %v before: %v", age, first, err)
+		}
+		s.must(s.store.DropBucket(s.ctx, s.bucket, time.Unix(0, 0)))
+		if !guarded() {
+			s.Fatal("the guard of a younger bucket of the same name is gone")
+		}
+		s.must(s.store.DropBucket(s.ctx, s.bucket, time.Now().Add(time.Hour)))
+		if guarded() {
+			s.Fatal("guarded after the bucket was dropped")
+		}
+	},
 	"HasOneHolder": func(s *suite) {
 		key := func(ctx context.Context) (metadata.Lock, error) { return s.store.LockKey(ctx, s.bucket, "k") }
 		upload := func(ctx context.Context) (metadata.Lock, error) { return s.store.LockUpload(ctx, s.bucket) }

@@ -1,0 +1,142 @@
+package proxy_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"cofre/proxy"
+)
+
+// conditionalAct does something to a key if the object there has this ETag, and says nothing of how it went.
+type conditionalAct func(s *site, bucket, key, etag string)
+
+var conditionalActs = map[string]conditionalAct{
+	"put": func(s *site, bucket, key, etag string) {
+		_, _ = s.client.PutObject(context.Background(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader([]byte("conditional")), IfMatch: &etag})
+	},
+	"copy": func(s *site, bucket, key, etag string) {
+		_, _ = s.client.CopyObject(context.Background(), &s3.CopyObjectInput{Bucket: &bucket, Key: &key, CopySource: str(bucket + "/source"), IfMatch: &etag})
+	},
+	"delete": func(s *site, bucket, key, etag string) {
+		_, _ = s.client.DeleteObject(context.Background(), &s3.DeleteObjectInput{Bucket: &bucket, Key: &key, IfMatch: &etag})
+	},
+	"delete objects": func(s *site, bucket, key, etag string) {
+		_, _ = s.client.DeleteObjects(context.Background(), &s3.DeleteObjectsInput{Bucket: &bucket, Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: &key, ETag: &etag}}}})
+	},
+	"complete": func(s *site, bucket, key, etag string) {
+		ctx := context.Background()
+		up, err := s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: &key})
+		if err != nil {
+			return
+		}
+		part, err := s.client.UploadPart(ctx, &s3.UploadPartInput{Bucket: &bucket, Key: &key, UploadId: up.UploadId, PartNumber: num(int32(1)), Body: bytes.NewReader([]byte("conditional"))})
+		if err != nil {
+			return
+		}
+		_, _ = s.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+			Bucket: &bucket, Key: &key, UploadId: up.UploadId, IfMatch: &etag,
+			MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{PartNumber: num(int32(1)), ETag: part.ETag}}},
+		})
+	},
+}
+
+// TestAConditionNeverUndoesAnAcknowledgedWrite has one client act on the condition that an object is still the first one,
+// through one replica, while another writes a second object without any condition through another replica. In whatever order
+// the two are taken, the second object is what stands there in the end: acts that come before it are overwritten, and after it the
+// condition no longer holds.
+func TestAConditionNeverUndoesAnAcknowledgedWrite(t *testing.T) {
+	for name, versioned := range map[string]bool{"never versioned": false, "versioned": true} {
+		t.Run(name, func(t *testing.T) {
+			st := rgwStorage(t)
+			a := newSite(t, st, siteConfig{})
+			replica := newSite(t, st, siteConfig{identity: a.identity, store: a.store})
+			b := a.bucket(t, "undo")
+			if versioned {
+				a.version(t, b)
+			}
+			a.put(t, b, "source", []byte("conditional"))
+			// The first condition of its kind makes all writers of the bucket take the lock; before it there is nothing to race.
+			a.put(t, b, "first", []byte("x"))
+			conditionalActs["delete"](a, b, "first", "*")
+			for act, do := range conditionalActs {
+				for round := range 12 {
+					key := fmt.Sprintf("%s %d", act, round)
+					etag := *a.put(t, b, key, []byte("first")).ETag
+					var wg sync.WaitGroup
+					wg.Add(2)
+					go func() { defer wg.Done(); do(a, b, key, etag) }()
+					go func() {
+						defer wg.Done()
+						in := &s3.PutObjectInput{Bucket: &b, Key: &key, Body: bytes.NewReader([]byte("second"))}
+						if _, err := replica.client.PutObject(context.Background(), in); err != nil {
+							t.Errorf("%s: %v", key, err)
+						}
+					}()
+					wg.Wait()
+					if got := readWhole(t, a, b, key); string(got) != "second" {
+						t.Errorf("%s: an acknowledged write was undone: %q", key, got)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestOneOfManyConditionalActsWins has several clients act on the same condition through two replicas: one of them wins.
+func TestOneOfManyConditionalActsWins(t *testing.T) {
+	st := rgwStorage(t)
+	a := newSite(t, st, siteConfig{})
+	replica := newSite(t, st, siteConfig{identity: a.identity, store: a.store})
+	b := a.bucket(t, "actwins")
+	a.version(t, b)
+	for round := range 8 {
+		key := fmt.Sprint("k", round)
+		etag := *a.put(t, b, key, []byte("first")).ETag
+		var wg sync.WaitGroup
+		won := make([]bool, 6)
+		for i := range won {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				s := []*site{a, replica}[i%2]
+				var err error
+				if i < 3 {
+					_, err = s.client.DeleteObject(context.Background(), &s3.DeleteObjectInput{Bucket: &b, Key: &key, IfMatch: &etag})
+				} else {
+					_, err = s.client.PutObject(context.Background(), &s3.PutObjectInput{Bucket: &b, Key: &key, Body: bytes.NewReader(randomBytes(1000 + i)), IfMatch: &etag})
+				}
+				won[i] = err == nil
+			}()
+		}
+		wg.Wait()
+		count := 0
+		for _, w := range won {
+			if w {
+				count++
+			}
+		}
+		if count != 1 {
+			t.Errorf("%s: %d of the six acts on one condition succeeded: %v", key, count, won)
+		}
+	}
+}
+
+// TestTheFirstConditionWaitsUntilAllWritersKnow: a replica that looked just before must not write without the lock.
+func TestTheFirstConditionWaitsUntilAllWritersKnow(t *testing.T) {
+	st := diskStorage(t)
+	a := newSite(t, st, siteConfig{})
+	b := a.bucket(t, "guard")
+	replica := newSite(t, st, siteConfig{identity: a.identity, store: a.store})
+	etag := *replica.put(t, b, "k", []byte("x")).ETag // now the replica remembers that nobody locks here
+	conditionalActs["delete"](a, b, "k", etag)
+	age, err := a.store.GuardBucket(t.Context(), b)
+	if err != nil || age < proxy.GuardSettled {
+		t.Fatalf("the delete went on %v after the guard was set, %v", age, err)
+	}
+}

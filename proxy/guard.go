@@ -1,0 +1,85 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"cofre/metadata"
+	"cofre/s3api"
+)
+
+// guardTTL is how long a process remembers whether a bucket is guarded. guardSettled is the age at which every process knows
+// of a guard: each has asked again, and whoever had looked just before has committed.
+const (
+	guardTTL     = time.Second
+	guardSettled = 2 * time.Second
+)
+
+// guards knows the buckets in which every writer takes the key's lock.
+//
+// A condition is judged and the write that it allows is committed under that lock. Where the backend's own condition is
+// exact as well (a PUT into a bucket that never had versioning) nobody else needs to care. Where it is not (RGW 16: versioned
+// buckets, Complete, DELETE), a writer without a condition could come between the two, and lose what it wrote or undo what
+// was judged: so it takes the lock too. That costs two round trips to the metadata store for each write, which is why it
+// begins with the first such condition in a bucket and not before.
+type guards struct {
+	cache *otter.Cache[string, bool]
+}
+
+func newGuards() *guards {
+	return &guards{otter.Must(&otter.Options[string, bool]{
+		MaximumSize:      10_000,
+		ExpiryCalculator: otter.ExpiryWriting[string, bool](guardTTL),
+	})}
+}
+
+// guarded says whether writers without conditions take the lock in this bucket.
+func (h *Handler) guarded(ctx context.Context, bucket string) (bool, error) {
+	if is, ok := h.guards.cache.GetIfPresent(bucket); ok {
+		return is, nil
+	}
+	is, err := h.store.BucketGuarded(ctx, bucket)
+	if err != nil {
+		return false, err
+	}
+	h.guards.cache.Set(bucket, is)
+	return is, nil
+}
+
+// guard makes every writer of the bucket take the key's lock, and returns when all do.
+func (h *Handler) guard(ctx context.Context, bucket string) error {
+	if is, ok := h.guards.cache.GetIfPresent(bucket); ok && is {
+		return nil
+	}
+	age, err := h.store.GuardBucket(ctx, bucket)
+	if err != nil {
+		return err
+	}
+	if wait := guardSettled - age; wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	h.guards.cache.Set(bucket, true)
+	return nil
+}
+
+// lockWriter takes the key's lock for a write or delete without condition, nil where the bucket is not guarded.
+func (h *Handler) lockWriter(ctx context.Context, bucket, key string) (*commitLock, error) {
+	is, err := h.guarded(ctx, bucket)
+	if err != nil || !is {
+		return nil, err
+	}
+	lock, err := h.lockKey(ctx, bucket, key)
+	if errors.Is(err, metadata.ErrLockTimeout) {
+		return nil, s3api.ErrSlowDown // this request has no condition that could be in conflict with anything
+	}
+	return lock, err
+}
