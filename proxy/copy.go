@@ -63,6 +63,9 @@ func (h *Handler) parseCopy(rq *request) (*copying, error) {
 	if c.write, cerr = s3api.ParseWriteConditions(rq.call.Header); cerr != nil {
 		return nil, cerr
 	}
+	if _, cerr = s3api.ParseObjectLock(rq.call.Header, h.cfg.Clock()); cerr != nil {
+		return nil, cerr
+	}
 	if c.replace, err = directive(rq.call.Header, "x-amz-metadata-directive"); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,9 @@ import (
 func (h *Handler) mayRewrap(ctx context.Context, rq *request, c *copying, o *object) (bool, error) {
 	if c.source.Bucket != c.dest.Bucket || o.kekState == keys.Closed || o.envelope.Flags.Has(seal.CustomerKey) || !c.write.Empty() {
 		return false, nil
+	}
+	if slices.ContainsFunc(s3api.ObjectLockHeaders, func(name string) bool { return rq.call.Header.Get(name) != "" }) {
+		return false, nil // RGW 16 takes the protection of a PUT, and loses that of a copy
 	}
 	if rq.encryption.customerKey != nil || rq.encryption.kms || strings.HasPrefix(o.response.Header.Get(headerSSE), "aws:kms") {
 		return false, nil // RGW 16 cannot copy into or out of its own encryption

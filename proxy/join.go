@@ -58,6 +58,14 @@ func (h *Handler) recordJoined(ctx context.Context, rq *request, up *openUpload,
 	if err != nil {
 		return nil, err
 	}
+	own, err := up.attributes()
+	if err != nil {
+		return nil, err
+	}
+	// Before the upload is done with: a client that is told of a failure sends Complete again, which comes here again.
+	if err := h.careFor(ctx, rq, target{Bucket: up.Bucket, Key: up.Key, VersionID: header.Get("x-amz-version-id")}, own.Care); err != nil {
+		return nil, err
+	}
 	rec.Began = rq.began
 	done := &completion{List: want, ETag: rec.ETag, VersionID: rec.VersionID, Checksum: sum, Parts: len(chosen)}
 	done.SSE, done.KMSKey = up.encryption()

@@ -28,12 +28,19 @@ type uploadAttributes struct {
 	// SSE and KMSKey are what Create answered of the encryption, for the answers that follow.
 	SSE    string `json:"sse,omitempty"`
 	KMSKey string `json:"kms_key,omitempty"`
+	// Care is what the object gets once it is there.
+	Care aftercare `json:"care,omitzero"`
+}
+
+func (up *openUpload) attributes() (own uploadAttributes, err error) {
+	err = json.Unmarshal(up.Attributes, &own)
+	return own, err
 }
 
 // encryption says how an upload is encrypted, as its Create did; nothing where the client's own key is used.
 func (up *openUpload) encryption() (sse, kmsKey string) {
-	var own uploadAttributes
-	if up.envelope.Flags.Has(seal.CustomerKey) || json.Unmarshal(up.Attributes, &own) != nil {
+	own, err := up.attributes()
+	if err != nil || up.envelope.Flags.Has(seal.CustomerKey) {
 		return "", ""
 	}
 	if own.SSE == "" {
@@ -63,7 +70,12 @@ func (h *Handler) createMultipartUpload(rq *request) error {
 		return err
 	}
 	ctx, t := rq.Context(), rq.target()
-	head, err := h.sealHead(ctx, rq, t, seal.Salt{}, seal.Multipart, attrs, passHeaders(rq.call.Header, passedHeaders))
+	pass := passHeaders(rq.call.Header, passedHeaders)
+	care, err := h.takeAftercare(ctx, rq, t.Bucket, pass)
+	if err != nil {
+		return err
+	}
+	head, err := h.sealHead(ctx, rq, t, seal.Salt{}, seal.Multipart, attrs, pass)
 	if err != nil {
 		return err
 	}
@@ -78,7 +90,7 @@ func (h *Handler) createMultipartUpload(rq *request) error {
 	if err != nil {
 		return err
 	}
-	own, err := json.Marshal(uploadAttributes{SSE: resp.Header.Get(headerSSE), KMSKey: resp.Header.Get(headerKMSKey)})
+	own, err := json.Marshal(uploadAttributes{SSE: resp.Header.Get(headerSSE), KMSKey: resp.Header.Get(headerKMSKey), Care: care})
 	if err != nil {
 		return err
 	}

@@ -239,6 +239,9 @@ func (h *Handler) put(rq *request) (*written, error) {
 	if cerr != nil {
 		return nil, cerr
 	}
+	if _, cerr := s3api.ParseObjectLock(rq.call.Header, h.cfg.Clock()); cerr != nil {
+		return nil, cerr
+	}
 	body, err := h.requestBody(rq, checksum.None)
 	if err != nil {
 		return nil, err
