@@ -6,6 +6,10 @@ import (
 	"cofre/sigv4"
 )
 
+// defaultChecksum is what S3 computes of every object whose sender names no checksum
+// (https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html).
+const defaultChecksum = checksum.CRC64NVME
+
 // requestBody gives the body of an upload: plaintext that ends in io.EOF only when everything that the client declared of
 // it (length, signatures, checksums) has proved true.
 func (h *Handler) requestBody(rq *request, compute checksum.Algorithm) (*sigv4.Body, error) {
@@ -21,6 +25,7 @@ func (h *Handler) requestBody(rq *request, compute checksum.Algorithm) (*sigv4.B
 	return rq.auth.Body(rq.Request, sigv4.BodyOptions{
 		MD5:       h.cfg.Bucket(rq.call.Bucket).ETag == ETagMD5,
 		Checksum:  compute,
+		Default:   defaultChecksum,
 		MaxLength: maxObjectSize,
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -165,12 +166,17 @@ func (h *Handler) objectChecksum(rq *request, up *openUpload, chosen []metadata.
 	return sum, nil
 }
 
+// joinChecksums makes the object's checksum of the kind that Create named. Where it named none the parts have S3's default, of which
+// the object's is made, or what each sender chose: of several kinds, or of one that Create should have named, nothing is made.
 func joinChecksums(up *openUpload, chosen []metadata.UploadPart) (metadata.Checksum, error) {
-	alg := up.ChecksumAlgorithm
+	alg, kind := up.ChecksumAlgorithm, up.ChecksumType
 	if alg == checksum.None {
-		return metadata.Checksum{}, nil
+		if slices.ContainsFunc(chosen, func(p metadata.UploadPart) bool { return p.Checksum.Algorithm != defaultChecksum }) {
+			return metadata.Checksum{}, nil
+		}
+		alg, kind = defaultChecksum, checksum.FullObject
 	}
-	sum := metadata.Checksum{Algorithm: alg, Type: up.ChecksumType}
+	sum := metadata.Checksum{Algorithm: alg, Type: kind}
 	values := make([][]byte, len(chosen))
 	for i, p := range chosen {
 		if p.Checksum.Algorithm != alg {

@@ -13,17 +13,17 @@ import (
 type digestingReader struct {
 	src  io.Reader
 	md5  hash.Hash // nil where the bucket does without
-	sum  hash.Hash // nil for none
+	sum  hash.Hash
 	kind checksum.Algorithm
 }
 
 func (h *Handler) digesting(bucket string, src io.Reader, alg checksum.Algorithm) *digestingReader {
-	d := &digestingReader{src: src, kind: alg}
+	if alg == checksum.None {
+		alg = defaultChecksum
+	}
+	d := &digestingReader{src: src, sum: alg.New(), kind: alg}
 	if h.cfg.Bucket(bucket).ETag == ETagMD5 {
 		d.md5 = md5.New()
-	}
-	if alg != checksum.None {
-		d.sum = alg.New()
 	}
 	return d
 }
@@ -33,19 +33,14 @@ func (d *digestingReader) Read(p []byte) (int, error) {
 	if d.md5 != nil {
 		d.md5.Write(p[:n])
 	}
-	if d.sum != nil {
-		d.sum.Write(p[:n])
-	}
+	d.sum.Write(p[:n])
 	return n, err
 }
 
 func (d *digestingReader) footer() seal.Footer {
-	f := seal.Footer{}
+	f := seal.Footer{Checksum: d.kind, Sum: d.sum.Sum(nil)}
 	if d.md5 != nil {
 		f.MD5 = d.md5.Sum(nil)
-	}
-	if d.sum != nil {
-		f.Checksum, f.Sum = d.kind, d.sum.Sum(nil)
 	}
 	return f
 }

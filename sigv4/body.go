@@ -17,6 +17,7 @@ import (
 type BodyOptions struct {
 	MD5       bool               // compute the MD5, for the ETag
 	Checksum  checksum.Algorithm // compute this one too, even if the client sent none; None for no more
+	Default   checksum.Algorithm // compute this one where neither the client nor Checksum names any; None for none
 	MaxLength int64              // longest decoded length in bytes, else ErrEntityTooLarge; 0 for no limit
 	// OtherChecksum says that x-amz-checksum-* headers do not speak of this body, as those of CompleteMultipartUpload speak of the object. A
 	// trailer always speaks of the body.
@@ -35,15 +36,19 @@ type Body struct {
 	payload    payload
 	contentMD5 []byte // nil for none
 	client     clientChecksum
-	extra      checksum.Algorithm // of BodyOptions
+	extra      checksum.Algorithm // that nobody but the BodyOptions asks for
 	trailer    *trailer           // nil but for the trailer modes
 }
 
 // Body prepares the body of the request that a was verified for. It reads nothing yet, so a client that waits for "100 Continue" is not asked
 // for a body that is refused here: one without length, too long, or with checksums that cannot be right.
 func (a *Auth) Body(r *http.Request, o BodyOptions) (*Body, error) {
-	if a.payload.mode.signed() && a.seed == nil {
-		return nil, errUnsupportedMechanism // nothing to continue from: anonymous, or Version 2
+	switch {
+	case !a.payload.mode.signed() || a.seed != nil:
+	case a.Anonymous():
+		return nil, errAnonymousChunks
+	default: // Version 2 has nothing to continue from
+		return nil, errUnsupportedMechanism
 	}
 	b := &Body{payload: a.payload, extra: o.Checksum}
 	var err error
@@ -59,6 +64,9 @@ func (a *Auth) Body(r *http.Request, o BodyOptions) (*Body, error) {
 	}
 	if b.client, err = parseChecksum(r.Header, a.payload.mode, o.OtherChecksum); err != nil {
 		return nil, err
+	}
+	if b.client.algorithm == checksum.None && b.extra == checksum.None {
+		b.extra = o.Default
 	}
 	b.startDigests(o.MD5)
 	b.startSource(a, r)
@@ -108,13 +116,9 @@ func declaredLength(r *http.Request, mode payloadMode) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if !given {
-		return 0, ErrMissingContentLength
-	}
 	length, err := strconv.ParseUint(value, 10, 63)
-	if err != nil {
-		return 0, ErrInvalidArgument.say("The value of x-amz-decoded-content-length is invalid").
-			with("ArgumentName", "x-amz-decoded-content-length").with("ArgumentValue", value)
+	if !given || err != nil { // what is no length is none to S3
+		return 0, ErrMissingContentLength
 	}
 	return int64(length), nil
 }
@@ -190,7 +194,7 @@ func (b *Body) MD5() []byte { return b.digests.md5Sum }
 // ClientChecksum gives the algorithm that the client announced, in a header or for the trailer; None if none. It may be called at any time.
 func (b *Body) ClientChecksum() checksum.Algorithm { return b.client.algorithm }
 
-// Checksum gives, after io.EOF, the checksum that the client sent, else that of BodyOptions.Checksum, else None.
+// Checksum gives, after io.EOF, the checksum that the client sent, else that of BodyOptions, else None.
 func (b *Body) Checksum() (checksum.Algorithm, []byte) {
 	algorithm := b.client.algorithm
 	if algorithm == checksum.None {
