@@ -292,8 +292,24 @@ func TestEncryptionIsAlwaysOnAndCannotBeTurnedOff(t *testing.T) {
 		if len(rules) != 1 || rules[0].ApplyServerSideEncryptionByDefault.SSEAlgorithm != types.ServerSideEncryptionAes256 {
 			t.Errorf("rules %+v", rules)
 		}
-		_, err = s.client.DeleteBucketEncryption(t.Context(), &s3.DeleteBucketEncryptionInput{Bucket: &b})
-		wantCode(t, err, "NotImplemented")
+		// What holds already may be asked for; anything else would be believed.
+		set := func(algorithm types.ServerSideEncryption) error {
+			_, err := s.client.PutBucketEncryption(t.Context(), &s3.PutBucketEncryptionInput{Bucket: &b, ServerSideEncryptionConfiguration: &types.ServerSideEncryptionConfiguration{
+				Rules: []types.ServerSideEncryptionRule{{ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{SSEAlgorithm: algorithm}}},
+			}})
+			return err
+		}
+		if err := set(types.ServerSideEncryptionAes256); err != nil {
+			t.Error(err)
+		}
+		wantCode(t, set(types.ServerSideEncryptionAwsKms), "NotImplemented")
+		wantCode(t, set("ROT13"), "MalformedXML")
+		if _, err = s.client.DeleteBucketEncryption(t.Context(), &s3.DeleteBucketEncryptionInput{Bucket: &b}); err != nil {
+			t.Error(err)
+		}
+		if got, err := s.client.GetBucketEncryption(t.Context(), &s3.GetBucketEncryptionInput{Bucket: &b}); err != nil || len(got.ServerSideEncryptionConfiguration.Rules) != 1 {
+			t.Errorf("after its deletion: %v, %v", got, err)
+		}
 		_, err = s.client.GetBucketEncryption(t.Context(), &s3.GetBucketEncryptionInput{Bucket: aws.String("no-such-bucket" + st.bucketTag)})
 		wantCode(t, err, "NoSuchBucket")
 	})
@@ -340,7 +356,7 @@ func TestMalformedConfigurationsAreRefusedBeforeTheStorage(t *testing.T) {
 		{"", "cors", cors("<AllowedHeader>a*b*</AllowedHeader>"), 400, "InvalidRequest"},
 		{"", "cors", cors("<ExposeHeader>x-*</ExposeHeader>"), 400, "InvalidRequest"},
 		{"", "cors", cors("<MaxAgeSeconds>-1</MaxAgeSeconds>"), 400, "MalformedXML"},
-		{"", "cors", strings.Repeat("x", 1<<20+1), 400, "EntityTooLarge"},
+		{"", "cors", strings.Repeat("x", 1<<20+1), 400, "MaxMessageLengthExceeded"},
 		{"", "policy", "", 400, "MalformedPolicy"},
 		{"", "policy", " {}", 400, "MalformedPolicy"},
 		{"", "policy", `{"a":`, 400, "MalformedPolicy"},

@@ -108,4 +108,6 @@ var operations = map[s3api.Operation]operation{
 	s3api.GetBucketLogging:                   {access.List, bucketScope, plainConfig.serve()},
 	s3api.GetBucketReplication:               {access.List, bucketScope, replicationGet.serve()},
 	s3api.GetBucketEncryption:                {access.List, bucketScope, (*Handler).getBucketEncryption},
+	s3api.PutBucketEncryption:                {access.Admin, bucketScope, (*Handler).putBucketEncryption},
+	s3api.DeleteBucketEncryption:             {access.Admin, bucketScope, (*Handler).deleteBucketEncryption},
 }
