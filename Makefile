@@ -79,4 +79,4 @@ image: ## container image (IMAGE=name:tag)
 
 .PHONY: clean
 clean: ## remove what the targets above made, but not the data of `make run`
-	rm -rf bin .tools
+	rm -rf bin .tools e2e/testdata/js/node_modules

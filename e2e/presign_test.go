@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"io"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -46,33 +45,5 @@ func wantURLBoundTo(t *testing.T, url, key string, p payload) {
 	}
 	if status, body := fetch(t, http.MethodDelete, url, nil, 0); status != http.StatusForbidden {
 		t.Errorf("DELETE with the URL of a GET: status %d: %s", status, body)
-	}
-}
-
-func TestAWSPresignedURLServesPlainHTTP(t *testing.T) {
-	tool(t, "aws")
-	r := newSite(t, "").start(t, "cofre")
-	bucket, p := r.bucket(t, "presign"), newPayload(200_000)
-	r.aws(t, "s3", "cp", p.file(t, filepath.Join(t.TempDir(), "up")), "s3://"+bucket+"/shown")
-	r.aws(t, "s3", "cp", p.file(t, filepath.Join(t.TempDir(), "up")), "s3://"+bucket+"/other")
-	url := strings.TrimSpace(r.aws(t, "s3", "presign", "s3://"+bucket+"/shown", "--expires-in", "600"))
-	t.Logf("signed with SigV4: %v", strings.Contains(url, "X-Amz-Signature"))
-	wantURLBoundTo(t, url, "shown", p)
-}
-
-func TestBoto3PresignedURLsReadAndWrite(t *testing.T) {
-	interpreters := pythons(t)
-	r := newSite(t, "").start(t, "cofre")
-	for _, python := range interpreters {
-		bucket, p := r.bucket(t, "presign"), newPayload(300_000)
-		urls := strings.Fields(run(t, r.awsEnv(), nil, python, "-W", "ignore", script(t, "presign.py"), r.endpoint, bucket, "shown"))
-		if len(urls) != 2 || !strings.Contains(urls[0], "X-Amz-Signature") {
-			t.Fatalf("%s: URLs %v", python, urls)
-		}
-		if status, body := fetch(t, http.MethodPut, urls[1], p.reader(), p.size); status != http.StatusOK {
-			t.Fatalf("PUT %s: status %d: %s", urls[1], status, body)
-		}
-		wantURLBoundTo(t, urls[0], "shown", p)
-		r.wantSealed(t, bucket, "shown", p.size, p.needles(0)...)
 	}
 }

@@ -181,12 +181,7 @@ func TestRcloneCopyAndCheckTwice(t *testing.T) {
 	files := tree(t, up)
 	rclone := func(args ...string) string {
 		t.Helper()
-		env := []string{
-			"RCLONE_CONFIG=" + os.DevNull,
-			"RCLONE_CONFIG_COFRE_TYPE=s3", "RCLONE_CONFIG_COFRE_PROVIDER=Ceph", "RCLONE_CONFIG_COFRE_ENDPOINT=" + r.endpoint,
-			"RCLONE_CONFIG_COFRE_ACCESS_KEY_ID=" + r.access, "RCLONE_CONFIG_COFRE_SECRET_ACCESS_KEY=" + r.secret,
-		}
-		return run(t, env, nil, tool(t, "rclone"), append(args, "--s3-upload-cutoff", "6M", "--s3-chunk-size", "5M", "-v")...)
+		return r.rclone(t, append(args, "-v")...)
 	}
 	remote := "cofre:" + bucket + "/mirror"
 	rclone("copy", up, remote)
@@ -203,7 +198,7 @@ func TestRcloneCopyAndCheckTwice(t *testing.T) {
 	}
 	rclone("copy", remote, down)
 	wantTree(t, down, files)
-	r.wantTreeSealed(t, bucket, "mirror/", 5*mib, files)
+	r.wantTreeSealed(t, bucket, "mirror/", rclonePart, files)
 }
 
 func TestS3cmdPutGetSync(t *testing.T) {
@@ -213,12 +208,7 @@ func TestS3cmdPutGetSync(t *testing.T) {
 	files := tree(t, up)
 	s3cmd := func(args ...string) string {
 		t.Helper()
-		host := strings.TrimPrefix(r.endpoint, "http://")
-		flags := []string{
-			"--config", os.DevNull, "--no-ssl", "--host", host, "--host-bucket", host, "--region", region,
-			"--access_key", r.access, "--secret_key", r.secret, "--no-progress",
-		}
-		return run(t, nil, nil, tool(t, "s3cmd"), append(flags, args...)...)
+		return r.s3cmd(t, args...)
 	}
 	p := newPayload(12_345)
 	s3cmd("put", p.file(t, filepath.Join(t.TempDir(), "single")), "s3://"+bucket+"/single", "--add-header", "x-amz-meta-note:"+secretNote)

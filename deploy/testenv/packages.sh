@@ -13,39 +13,60 @@ pg_bin() {
 }
 
 # debian_boto3: Debian's own interpreter with Debian's own boto3, beside whatever python3 on PATH has.
-debian_boto3() { [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import boto3' 2>/dev/null; }
+debian_boto3() { [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import boto3'; }
+
+# fuse: may file systems be mounted here? Containers often have no /dev/fuse, or one that cannot be opened.
+fuse() { : <>/dev/fuse; }
 
 has() {
   case $1 in
-    postgres) pg_bin >/dev/null ;;
+    postgres) pg_bin ;;
     redis) command -v redis-server ;;
     rgw) command -v ceph-mon && command -v ceph-osd && command -v ceph && command -v monmaptool &&
       command -v radosgw && command -v radosgw-admin && command -v curl ;;
     boto3) debian_boto3 || python3 -c 'import boto3' ;;
+    s3fs) command -v s3fs && fuse ;;
+    s5cmd) [ -x "$(s5cmd_dir)/s5cmd" ] ;;
+    js) command -v node && [ -e "$(js_stamp)" ] ;;
     *) command -v "$1" ;;
   esac >/dev/null 2>&1
 }
 
-packages_of() {
+# lacking THING prints the Debian packages that are to be installed for it. Debian's aws and boto3 are wanted even where PATH
+# has others: both are tested.
+lacking() {
   case $1 in
-    postgres) echo postgresql ;;
-    redis) echo redis-server ;;
-    rgw) echo ceph-mon ceph-osd ceph-common radosgw curl ;;
-    aws) echo awscli ;;
-    boto3) echo python3-boto3 ;;
-    *) echo "$1" ;;
+    postgres) has postgres || echo postgresql ;;
+    redis) has redis || echo redis-server ;;
+    rgw) has rgw || echo ceph-mon ceph-osd ceph-common radosgw curl ;;
+    aws) [ -x /usr/bin/aws ] || echo awscli ;;
+    boto3) debian_boto3 2>/dev/null || echo python3-boto3 ;;
+    js)
+      command -v node >/dev/null || echo nodejs
+      command -v npm >/dev/null || echo npm
+      ;;
+    s5cmd) ;; # no package of Debian: clients.sh builds it
+    *) command -v "$1" >/dev/null || echo "$1" ;;
   esac
+}
+
+# why_without THING prints the reason why a client is missing.
+why_without() {
+  if [ "$1" = s3fs ] && command -v s3fs >/dev/null; then
+    echo '/dev/fuse cannot be opened'
+  elif [ -s "$DIR/log/$1.out" ]; then
+    echo "did not install: $(last_words "$1")"
+  else
+    echo 'not installed'
+  fi
 }
 
 # install THING..: puts what is missing of THINGs on this machine if it is Debian and we are root; else does nothing.
 install() {
   local thing packages=()
   for thing; do
-    # Debian's boto3 is wanted even where another python3 on PATH has one: both are tested.
-    if ! has "$thing" || { [ "$thing" = boto3 ] && ! debian_boto3; }; then
-      # shellcheck disable=SC2207 # a list of plain words
-      packages+=($(packages_of "$thing"))
-    fi
+    # shellcheck disable=SC2207 # a list of plain words
+    packages+=($(lacking "$thing"))
   done
   [ ${#packages[@]} -gt 0 ] || return 0
   if [ ! -e /etc/debian_version ] || ! command -v apt-get >/dev/null; then
