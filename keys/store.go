@@ -80,6 +80,8 @@ type System interface {
 	Get(ctx context.Context, name string) ([]byte, error)
 	// Put writes a document durably.
 	Put(ctx context.Context, name string, doc []byte) error
+	// Delete removes a document; no error where there is none.
+	Delete(ctx context.Context, name string) error
 	// List gives the names that begin with prefix, in order.
 	List(ctx context.Context, prefix string) ([]string, error)
 }

@@ -27,7 +27,7 @@ func (h *Handler) probeCopyPin(ctx context.Context) (bool, error) {
 	if err := sys.Put(ctx, name, []byte("copy pin probe")); err != nil {
 		return false, err
 	}
-	defer sys.remove(context.WithoutCancel(ctx), name)
+	defer func() { _ = sys.Delete(context.WithoutCancel(ctx), name) }() // what stays of a probe harms nobody
 	header := http.Header{}
 	setCopySource(header, target{Bucket: h.cfg.SystemBucket, Key: name}, "00000000000000000000000000000000")
 	resp, err := h.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodPut, Bucket: h.cfg.SystemBucket, Key: name, Header: header})

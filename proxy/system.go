@@ -141,10 +141,15 @@ func (s *System) page(ctx context.Context, q s3api.Query) (*s3api.Listing, error
 
 var _ keys.System = (*System)(nil)
 
-// remove deletes a document that was only a probe.
-func (s *System) remove(ctx context.Context, name string) {
+// Delete removes one document.
+func (s *System) Delete(ctx context.Context, name string) error {
 	resp, err := s.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodDelete, Bucket: s.bucket, Key: name})
-	if err == nil {
-		resp.Body.Close()
+	if hasStatus(err, http.StatusNotFound) {
+		return nil
 	}
+	if err != nil {
+		return systemError("remove from", err)
+	}
+	resp.Body.Close()
+	return nil
 }

@@ -60,6 +60,16 @@ func (s *FakeSystem) Put(ctx context.Context, name string, doc []byte) error {
 	return finish(nil)
 }
 
+// Delete implements keys.System.
+func (s *FakeSystem) Delete(ctx context.Context, name string) error {
+	finish, err := s.enter(ctx, "Delete")
+	if err != nil {
+		return err
+	}
+	s.Remove(name)
+	return finish(nil)
+}
+
 // List implements keys.System.
 func (s *FakeSystem) List(ctx context.Context, prefix string) ([]string, error) {
 	finish, err := s.enter(ctx, "List")

@@ -1,0 +1,183 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Holding is one KEK of a bucket as the store knows it, and the sites for which the system bucket has a grant of it. The
+// storage operator may hide grants or add worthless ones: it is what is shown, never what is decided by alone.
+type Holding struct {
+	StoredKEK
+	Holders   []SiteID // in order; whoever made the grants
+	Endorsers []SiteID
+}
+
+// Holdings gives the bucket's KEKs in order of age, and behind them those that lie in the system bucket only: KEKs of other
+// sites that this one has not needed yet, or cannot open. Of those ID, Bucket and, where the record can be read, Creator
+// and Created are set, and State is 0.
+func (r *Ring) Holdings(ctx context.Context, bucket string) ([]Holding, error) {
+	if err := checkBucket(bucket); err != nil {
+		return nil, fmt.Errorf("list KEKs: %w", err)
+	}
+	stored, err := r.store.KEKs(ctx, bucket)
+	if err != nil {
+		return nil, fmt.Errorf("list KEKs of bucket %.80q: %w", bucket, unavailable(err))
+	}
+	names, err := r.system.List(ctx, kekPrefix(bucket))
+	if err != nil {
+		return nil, fmt.Errorf("list KEKs of bucket %.80q: %w", bucket, unavailable(err))
+	}
+	all := make([]Holding, len(stored))
+	at := make(map[KEKID]int, len(stored))
+	for i, s := range stored {
+		all[i].StoredKEK = s
+		at[s.ID] = i
+	}
+	for _, name := range names {
+		id, site, kind, ok := parseKEKName(bucket, name)
+		if !ok {
+			continue
+		}
+		i, known := at[id]
+		if !known {
+			i = len(all)
+			at[id] = i
+			all = append(all, Holding{StoredKEK: StoredKEK{Bucket: bucket, ID: id}})
+		}
+		switch kind {
+		case "grants":
+			all[i].Holders = append(all[i].Holders, site)
+		case "endorsements":
+			all[i].Endorsers = append(all[i].Endorsers, site)
+		}
+	}
+	for i := len(stored); i < len(all); i++ {
+		if record, err := r.fetchRecord(ctx, bucket, all[i].ID); err == nil {
+			all[i].Creator, all[i].Created = record.Creator, record.Created
+		}
+	}
+	return all, nil
+}
+
+// parseKEKName takes apart a name below a bucket's KEKs. kind is "grants" or "endorsements", with the site of the document, or
+// "" for the record itself.
+func parseKEKName(bucket, name string) (id KEKID, site SiteID, kind string, ok bool) {
+	if id, ok = parseRecordName(bucket, name); ok {
+		return id, SiteID{}, "", true
+	}
+	rest, _ := strings.CutPrefix(name, kekPrefix(bucket))
+	parts := strings.Split(rest, "/")
+	if len(parts) != 3 || parts[1] != "grants" && parts[1] != "endorsements" {
+		return id, site, "", false
+	}
+	digits, isJSON := strings.CutSuffix(parts[2], ".json")
+	id, err := ParseKEKID(parts[0])
+	if err != nil || !isJSON {
+		return id, site, "", false
+	}
+	site, err = ParseSiteID(digits)
+	return id, site, parts[1], err == nil
+}
+
+// Rotate takes the bucket's active KEK of this site out of use for new objects and makes the next one. Other replicas seal
+// under the old one for at most StateTTL more; everything under it stays as readable as it was.
+func (r *Ring) Rotate(ctx context.Context, bucket string) (old KEKID, now KEK, err error) {
+	active, err := r.store.ActiveKEK(ctx, bucket, r.identity.ID())
+	switch {
+	case errors.Is(err, ErrKEKNotFound):
+	case err != nil:
+		return old, KEK{}, fmt.Errorf("rotate KEK of bucket %.80q: %w", bucket, unavailable(err))
+	default:
+		if err := r.store.SetKEKState(ctx, bucket, active.ID, ReadOnly); err != nil {
+			return old, KEK{}, fmt.Errorf("rotate KEK of bucket %.80q: %w", bucket, unavailable(err))
+		}
+	}
+	r.Forget(bucket)
+	now, err = r.Active(ctx, bucket)
+	return active.ID, now, err
+}
+
+// Revocation is what Revoke did.
+type Revocation struct {
+	Closed   []KEKID // KEKs that the site could open, of whomever; they seal nothing more
+	Endorsed []KEKID // the site's own KEKs, which this site vouches for from now on
+	Removed  int     // grants to the site taken from the system bucket
+	Active   KEKID   // under which this site seals from now on
+}
+
+// Revoke ends a site's part in a bucket, once the trust list names it no more (ErrUntrusted while it still does). Every KEK that
+// it could open is closed, its grants are removed, its own records are endorsed so that other members go on believing what
+// lies there, and this site gets a new active KEK. The whole bucket must have been healed before: an object under a closed KEK
+// is believed only where the store has its record (docs/FORMAT.md section 7 rule 4). It may be repeated after a failure.
+//
+// What the site could open is not taken from the backend alone, whose operator can hide grants: a KEK made while the list
+// named the site was granted to it.
+func (r *Ring) Revoke(ctx context.Context, bucket string, site SiteID) (Revocation, error) {
+	var done Revocation
+	trust := r.trust()
+	if trust == nil || len(trust.Roles(bucket, site)) > 0 {
+		return done, fmt.Errorf("revoke site %s: %w: the trust list names it for bucket %.80q", site, ErrUntrusted, bucket)
+	}
+	// Those that were never needed here are taken over first, so that they can be closed too.
+	if _, err := r.Import(ctx, bucket); err != nil {
+		return done, fmt.Errorf("revoke site %s: %w", site, err)
+	}
+	held, err := r.Holdings(ctx, bucket)
+	if err != nil {
+		return done, fmt.Errorf("revoke site %s: %w", site, err)
+	}
+	defer r.Forget(bucket)
+	for _, k := range held {
+		if err := r.revokeKEK(ctx, trust, k, site, &done); err != nil {
+			return done, fmt.Errorf("revoke site %s from KEK %s: %w", site, k.ID, err)
+		}
+	}
+	r.Forget(bucket)
+	if trust.Is(bucket, r.identity.ID(), Member) {
+		active, err := r.Active(ctx, bucket)
+		if err != nil {
+			return done, fmt.Errorf("revoke site %s: %w", site, err)
+		}
+		done.Active = active.ID()
+	}
+	return done, nil
+}
+
+func (r *Ring) revokeKEK(ctx context.Context, trust *TrustList, k Holding, site SiteID, done *Revocation) error {
+	granted := slices.Contains(k.Holders, site)
+	known := k.State != 0
+	if known && k.State != Closed && (granted || k.Creator == site || trust.knewWhen(k.Bucket, site, k)) {
+		if err := r.store.SetKEKState(ctx, k.Bucket, k.ID, Closed); err != nil {
+			return unavailable(err)
+		}
+		done.Closed = append(done.Closed, k.ID)
+	}
+	if known && k.Creator == site && !slices.Contains(k.Endorsers, r.identity.ID()) {
+		record, _, err := parseStored(k.StoredKEK)
+		if err != nil {
+			return err
+		}
+		if err := r.system.Put(ctx, EndorsementName(k.Bucket, k.ID, r.identity.ID()), NewEndorsement(r.identity, record)); err != nil {
+			return fmt.Errorf("write endorsement: %w", unavailable(err))
+		}
+		done.Endorsed = append(done.Endorsed, k.ID)
+	}
+	if granted {
+		if err := r.system.Delete(ctx, GrantName(k.Bucket, k.ID, site)); err != nil {
+			return fmt.Errorf("remove grant: %w", unavailable(err))
+		}
+		done.Removed++
+	}
+	return nil
+}
+
+// knewWhen says whether the list named the site as one to whom KEKs of the bucket are granted when the KEK was made.
+func (t *TrustList) knewWhen(bucket string, site SiteID, k Holding) bool {
+	return slices.ContainsFunc(t.lines(bucket, site), func(e TrustEntry) bool {
+		return e.Role != Deposit && !k.Created.Before(e.Added) && (e.live() || !k.Created.After(e.Withdrawn))
+	})
+}

@@ -1,0 +1,147 @@
+package keys_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"cofre/keys"
+	"cofre/keys/keystest"
+)
+
+func TestRotateSealsUnderANewKEKAndOpensTheOld(t *testing.T) {
+	a, b, _ := sharing(t)
+	ring := a.Ring(nil)
+	first := mustActive(t, ring, "b")
+	old, second, err := ring.Rotate(t.Context(), "b")
+	if err != nil || old != first.ID() || second.ID() == first.ID() {
+		t.Fatalf("rotated from %s to %v: %v", old, second, err)
+	}
+	if got := mustActive(t, ring, "b"); !got.Equal(second) {
+		t.Fatal("still sealing under the old KEK")
+	}
+	wantOpen(t, ring, first, keys.ReadOnly)
+	wantOpen(t, b.Ring(nil), first, keys.ReadOnly)
+	wantOpen(t, b.Ring(nil), second, keys.ReadOnly)
+}
+
+func TestRotateOfABucketWithoutKEKMakesItsFirst(t *testing.T) {
+	a, _, _ := sharing(t)
+	old, now, err := a.Ring(nil).Rotate(t.Context(), "b")
+	if err != nil || old != (keys.KEKID{}) || now.IsZero() {
+		t.Fatalf("%s, %v, %v", old, now, err)
+	}
+}
+
+// leave ends b's part in bucket "b" as the command does: distrust, then revoke.
+func leave(t *testing.T, a, b *keystest.Site) keys.Revocation {
+	t.Helper()
+	now := time.Now()
+	if err := a.Trust.Distrust(b.Identity.ID(), "b", now); err != nil {
+		t.Fatal(err)
+	}
+	later := newClock()
+	later.Advance(now.Add(time.Minute).Sub(keystest.Epoch))
+	done, err := a.Ring(later.Now).Revoke(t.Context(), "b", b.Identity.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done
+}
+
+func TestRevokeClosesWhatTheLeaverCouldOpen(t *testing.T) {
+	a, b, recovery := sharing(t)
+	ring := a.Ring(nil)
+	own := mustActive(t, ring, "b")
+	theirs := mustActive(t, b.Ring(nil), "b")
+	wantOpen(t, ring, theirs, keys.ReadOnly) // a has read something of b's
+
+	done := leave(t, a, b)
+	closed := []keys.KEKID{own.ID(), theirs.ID()}
+	for _, id := range closed {
+		if !slices.Contains(done.Closed, id) {
+			t.Errorf("KEK %s was not closed", id)
+		}
+	}
+	if done.Removed != 2 || !slices.Equal(done.Endorsed, []keys.KEKID{theirs.ID()}) {
+		t.Errorf("%+v", done)
+	}
+	ring = a.Ring(nil)
+	wantOpen(t, ring, own, keys.Closed)
+	wantOpen(t, ring, theirs, keys.Closed)
+	now := mustActive(t, ring, "b")
+	if now.ID() != done.Active || slices.Contains(closed, now.ID()) {
+		t.Errorf("active is %s", now.ID())
+	}
+	// Nothing of the new KEK is for b, who therefore opens nothing of it; the recovery identity opens it.
+	wantRefused(t, b.Ring(nil), now, keys.ErrNotRecipient)
+	wantOpen(t, recovery.Ring(nil), now, keys.ReadOnly)
+
+	again, err := a.Ring(nil).Revoke(t.Context(), "b", b.Identity.ID())
+	if err != nil || len(again.Closed) != 0 || again.Removed != 0 || len(again.Endorsed) != 0 || again.Active != now.ID() {
+		t.Errorf("revoking again did something: %+v, %v", again, err)
+	}
+}
+
+func TestRevokeClosesKEKsWhoseGrantsTheStorageHides(t *testing.T) {
+	a, b, _ := sharing(t)
+	own := mustActive(t, a.Ring(nil), "b")
+	a.System.Remove(keys.GrantName("b", own.ID(), b.Identity.ID()))
+	if done := leave(t, a, b); !slices.Contains(done.Closed, own.ID()) {
+		t.Fatal("a KEK that was made while b was trusted stays open")
+	}
+}
+
+func TestRevokeIsRefusedWhileTheListNamesTheSite(t *testing.T) {
+	a, b, _ := sharing(t)
+	own := mustActive(t, a.Ring(nil), "b")
+	if _, err := a.Ring(nil).Revoke(t.Context(), "b", b.Identity.ID()); !errors.Is(err, keys.ErrUntrusted) {
+		t.Fatal(err)
+	}
+	wantOpen(t, a.Ring(nil), own, keys.Active)
+}
+
+// TestRevokeGoesOnAfterEachFailure stops it at each of its calls in turn: done again, it comes to the same end.
+func TestRevokeGoesOnAfterEachFailure(t *testing.T) {
+	for _, call := range []string{"List", "Put", "Delete"} {
+		a, b, _ := sharing(t)
+		own := mustActive(t, a.Ring(nil), "b")
+		theirs := mustActive(t, b.Ring(nil), "b")
+		wantOpen(t, a.Ring(nil), theirs, keys.ReadOnly)
+		if err := a.Trust.Distrust(b.Identity.ID(), "b", keystest.Epoch.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		a.System.FailNext(call, keystest.Before)
+		if _, err := a.Ring(nil).Revoke(t.Context(), "b", b.Identity.ID()); !errors.Is(err, keys.ErrKEKUnavailable) {
+			t.Fatalf("%s: %v", call, err)
+		}
+		if _, err := a.Ring(nil).Revoke(t.Context(), "b", b.Identity.ID()); err != nil {
+			t.Fatalf("%s: %v", call, err)
+		}
+		wantOpen(t, a.Ring(nil), own, keys.Closed)
+		wantOpen(t, a.Ring(nil), theirs, keys.Closed)
+		for _, id := range []keys.KEKID{own.ID(), theirs.ID()} {
+			if len(a.System.Names(keys.GrantName("b", id, b.Identity.ID()))) != 0 {
+				t.Errorf("%s: a grant to b is left", call)
+			}
+		}
+	}
+}
+
+func TestHoldingsShowWhoHoldsWhat(t *testing.T) {
+	a, b, recovery := sharing(t)
+	own := mustActive(t, a.Ring(nil), "b")
+	theirs := mustActive(t, b.Ring(nil), "b") // a has not met it yet
+	a.System.Plant("buckets/b/keks/nothing/grants/of.json", []byte("x"))
+	held, err := a.Ring(nil).Holdings(t.Context(), "b")
+	if err != nil || len(held) != 2 {
+		t.Fatalf("%d holdings, %v", len(held), err)
+	}
+	if held[0].ID != own.ID() || held[0].State != keys.Active || len(held[0].Holders) != 3 || !slices.Contains(held[0].Holders, recovery.Identity.ID()) {
+		t.Errorf("own: %+v", held[0])
+	}
+	if held[1].ID != theirs.ID() || held[1].State != 0 || held[1].Creator != b.Identity.ID() || len(held[1].Holders) != 2 {
+		t.Errorf("theirs: %+v", held[1])
+	}
+}
