@@ -57,6 +57,9 @@ func answerTo(err error) *s3api.Error {
 	case errors.Is(err, errIntegrity), errors.Is(err, seal.ErrIntegrity):
 		return s3api.ErrInternalError
 	case errors.As(err, &s3):
+		if s3.Status >= http.StatusInternalServerError && s3api.ErrorByCode(s3.Code) == nil {
+			return s3api.DecodeError(s3.Status, nil) // the storage's trouble, in a word of its own
+		}
 		return s3
 	case errors.Is(err, access.ErrUnknownAccessKey):
 		return s3api.ErrInvalidAccessKeyID // it was removed between the look at its secret and the look at its grants
@@ -99,7 +102,7 @@ func (h *Handler) fail(rq *request, err error) {
 	if rq.w.stalled != nil && rq.w.stalled.Load() && errors.Is(err, context.Canceled) {
 		err = sigv4.ErrRequestTimeout // net/http takes a deadline for the client's leaving, and ends the request's context
 	}
-	e := answerTo(err)
+	e := rq.describe(answerTo(err))
 	rq.event.Code = e.Code
 	h.count(err)
 	if e.Status >= http.StatusInternalServerError || errors.Is(err, keys.ErrNotRecipient) {
@@ -121,7 +124,7 @@ func (h *Handler) fail(rq *request, err error) {
 		// What is left of the body must never be read as the next request (RFC 9112 section 9.3).
 		header.Set("Connection", "close")
 	}
-	s3api.WriteError(rq.w, e, rq.call.RawPath, rq.event.ID, rq.event.ID, rq.Method == http.MethodHead)
+	s3api.WriteError(rq.w, e, rq.resource(), rq.event.ID, rq.event.ID, rq.Method == http.MethodHead)
 	h.linger(rq)
 }
 

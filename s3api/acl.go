@@ -55,6 +55,7 @@ func scanGrant(s *scanner) error {
 		permission string
 		names      int
 		value      string
+		group      string
 	)
 	err := s.children(func(name []byte) error {
 		switch string(name) {
@@ -63,9 +64,14 @@ func scanGrant(s *scanner) error {
 		case "Grantee":
 			return s.children(func(name []byte) error {
 				switch string(name) {
-				case "ID", "URI", "EmailAddress":
+				case "ID", "EmailAddress":
 					names++
 					return o.text(s, name, &value)
+				case "URI":
+					names++
+					err := o.text(s, name, &value)
+					group = value
+					return err
 				}
 				return nil
 			})
@@ -80,8 +86,41 @@ func scanGrant(s *scanner) error {
 	default:
 		return ErrMalformedACLError
 	}
-	if names != 1 || value == "" {
+	switch {
+	case names != 1 || value == "":
 		return ErrMalformedACLError
+	case group != "" && !isGroup(group):
+		return invalidArgument("Invalid group uri", "Group/URI", group)
+	}
+	return nil
+}
+
+// isGroup says whether a URI names one of S3's predefined groups. Which of them there are is for the store.
+func isGroup(uri string) bool {
+	switch uri {
+	case "http://acs.amazonaws.com/groups/global/AllUsers", "http://acs.amazonaws.com/groups/global/AuthenticatedUsers",
+		"http://acs.amazonaws.com/groups/s3/LogDelivery":
+		return true
+	}
+	return false
+}
+
+// grantHeaders are those that say an ACL grant by grant.
+var grantHeaders = []string{
+	"x-amz-grant-read", "x-amz-grant-write", "x-amz-grant-read-acp", "x-amz-grant-write-acp", "x-amz-grant-full-control",
+}
+
+// checkGrants judges one of them: a list of id="...", uri="..." and emailAddress="...", quoted or not.
+func checkGrants(name, value string) *Error {
+	for grantee := range strings.SplitSeq(value, ",") {
+		kind, who, _ := strings.Cut(grantee, "=")
+		who = strings.Trim(strings.TrimSpace(who), `"`)
+		switch kind = strings.ToLower(strings.TrimSpace(kind)); {
+		case who == "", kind != "id" && kind != "uri" && kind != "emailaddress":
+			return invalidArgument("Argument format not recognized", name, value)
+		case kind == "uri" && !isGroup(who):
+			return invalidArgument("Invalid group uri", "uri", who)
+		}
 	}
 	return nil
 }

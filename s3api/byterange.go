@@ -106,7 +106,8 @@ func compareNumbers(a, b string) int {
 }
 
 // ParseCopySourceRange understands x-amz-copy-source-range, which is stricter than Range: "bytes=first-last", both there and both inside the
-// source of size bytes; anything else is InvalidArgument (UploadPartCopy, Amazon S3 API Reference).
+// source of size bytes; anything else is refused (UploadPartCopy, Amazon S3 API Reference). As on AWS, a range that lies behind the source
+// altogether is InvalidRequest, and one that reaches out of it InvalidArgument.
 func ParseCopySourceRange(header string, size int64) (Range, *Error) {
 	first, last, ok := splitRange(header)
 	if !ok || first == "" || last == "" || compareNumbers(last, first) < 0 {
@@ -114,7 +115,10 @@ func ParseCopySourceRange(header string, size int64) (Range, *Error) {
 			"x-amz-copy-source-range", header)
 	}
 	off, end := number(first), number(last)
-	if end >= size {
+	switch {
+	case off >= size:
+		return Range{}, ErrInvalidRequest.With("The specified copy range is invalid for the source object size")
+	case end >= size:
 		return Range{}, invalidArgument("Range specified is not valid for source object of size: "+strconv.FormatInt(size, 10), "x-amz-copy-source-range", header)
 	}
 	return Range{off, end - off + 1}, nil

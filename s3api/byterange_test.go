@@ -118,10 +118,13 @@ func TestCopySourceRangeIsStrict(t *testing.T) {
 			t.Errorf("%s: got %v, %v", header, got, err)
 		}
 	}
-	for _, header := range []string{"", "bytes=0-", "bytes=-5", "bytes=5-4", "bytes=0-1,2-3", "0-1", "bytes=a-b", "bytes=0-100", "bytes=100-100", "bytes=0-99999999999999999999"} {
+	for _, header := range []string{"", "bytes=0-", "bytes=-5", "bytes=5-4", "bytes=0-1,2-3", "0-1", "bytes=a-b", "bytes=0-100", "bytes=0-99999999999999999999"} {
 		if got, err := ParseCopySourceRange(header, 100); err == nil || err.Code != ErrInvalidArgument.Code || err.Status != http.StatusBadRequest {
 			t.Errorf("%s: got %v, %v", header, got, err)
 		}
+	}
+	if got, err := ParseCopySourceRange("bytes=100-100", 100); err == nil || err.Code != ErrInvalidRequest.Code || err.Status != http.StatusBadRequest {
+		t.Errorf("behind the end: got %v, %v", got, err)
 	}
 	if _, err := ParseCopySourceRange("bytes=0-100", 100); err == nil || !strings.HasSuffix(err.Message, "source object of size: 100") {
 		t.Errorf("got %v", err)

@@ -10,10 +10,7 @@ var (
 	ErrAccessDenied                      = &Error{Code: "AccessDenied", Message: "Access Denied", Status: http.StatusForbidden}
 	ErrAuthorizationHeaderMalformed      = &Error{Code: "AuthorizationHeaderMalformed", Message: "The authorization header you provided is invalid.", Status: http.StatusBadRequest}
 	ErrAuthorizationQueryParametersError = &Error{Code: "AuthorizationQueryParametersError", Message: "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.", Status: http.StatusBadRequest}
-	ErrCredentialsNotSupported           = &Error{Code: "CredentialsNotSupported", Message: "This request does not support credentials.", Status: http.StatusBadRequest}
-	ErrExpiredToken                      = &Error{Code: "ExpiredToken", Message: "The provided token has expired.", Status: http.StatusBadRequest}
 	ErrInvalidAccessKeyID                = &Error{Code: "InvalidAccessKeyId", Message: "The AWS Access Key Id you provided does not exist in our records.", Status: http.StatusForbidden}
-	ErrInvalidSecurity                   = &Error{Code: "InvalidSecurity", Message: "The provided security credentials are not valid.", Status: http.StatusForbidden}
 	ErrInvalidToken                      = &Error{Code: "InvalidToken", Message: "The provided token is malformed or otherwise invalid.", Status: http.StatusBadRequest}
 	ErrMissingSecurityHeader             = &Error{Code: "MissingSecurityHeader", Message: "Your request was missing a required header", Status: http.StatusBadRequest}
 	ErrRequestTimeTooSkewed              = &Error{Code: "RequestTimeTooSkewed", Message: "The difference between the request time and the current time is too large.", Status: http.StatusForbidden}
@@ -43,7 +40,7 @@ var (
 	ErrBadRequest                   = &Error{Code: "BadRequest", Message: "Bad Request", Status: http.StatusBadRequest}
 	ErrInvalidArgument              = &Error{Code: "InvalidArgument", Message: "Invalid Argument", Status: http.StatusBadRequest}
 	ErrInvalidBucketName            = &Error{Code: "InvalidBucketName", Message: "The specified bucket is not valid.", Status: http.StatusBadRequest}
-	ErrInvalidEncryptionAlgorithm   = &Error{Code: "InvalidEncryptionAlgorithmError", Message: "The encryption request you specified is not valid. The valid value is AES256.", Status: http.StatusBadRequest}
+	ErrInvalidEncryptionAlgorithm   = &Error{Code: "InvalidEncryptionAlgorithmError", Message: "The Encryption request you specified is not valid. Supported value: AES256.", Status: http.StatusBadRequest}
 	ErrInvalidRequest               = &Error{Code: "InvalidRequest", Message: "Invalid Request", Status: http.StatusBadRequest}
 	ErrInvalidStorageClass          = &Error{Code: "InvalidStorageClass", Message: "The storage class you specified is not valid", Status: http.StatusBadRequest}
 	ErrInvalidTag                   = &Error{Code: "InvalidTag", Message: "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation.", Status: http.StatusBadRequest}
@@ -67,49 +64,42 @@ var (
 
 // Buckets.
 var (
-	ErrBucketAlreadyExists                = &Error{Code: "BucketAlreadyExists", Message: "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.", Status: http.StatusConflict}
-	ErrBucketAlreadyOwnedByYou            = &Error{Code: "BucketAlreadyOwnedByYou", Message: "Your previous request to create the named bucket succeeded and you already own it.", Status: http.StatusConflict}
-	ErrBucketNotEmpty                     = &Error{Code: "BucketNotEmpty", Message: "The bucket you tried to delete is not empty", Status: http.StatusConflict}
-	ErrIllegalLocationConstraintException = &Error{Code: "IllegalLocationConstraintException", Message: "The specified location constraint is incompatible for the region specific endpoint this request was sent to.", Status: http.StatusBadRequest}
-	ErrIllegalVersioningConfiguration     = &Error{Code: "IllegalVersioningConfigurationException", Message: "The versioning configuration specified in the request is not valid.", Status: http.StatusBadRequest}
-	ErrInvalidBucketState                 = &Error{Code: "InvalidBucketState", Message: "The request is not valid with the current state of the bucket.", Status: http.StatusConflict}
-	ErrInvalidLocationConstraint          = &Error{Code: "InvalidLocationConstraint", Message: "The specified location-constraint is not valid", Status: http.StatusBadRequest}
-	ErrNoSuchBucket                       = &Error{Code: "NoSuchBucket", Message: "The specified bucket does not exist", Status: http.StatusNotFound}
-	ErrTooManyBuckets                     = &Error{Code: "TooManyBuckets", Message: "You have attempted to create more buckets than allowed.", Status: http.StatusBadRequest}
+	ErrBucketAlreadyExists            = &Error{Code: "BucketAlreadyExists", Message: "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.", Status: http.StatusConflict}
+	ErrBucketAlreadyOwnedByYou        = &Error{Code: "BucketAlreadyOwnedByYou", Message: "Your previous request to create the named bucket succeeded and you already own it.", Status: http.StatusConflict}
+	ErrBucketNotEmpty                 = &Error{Code: "BucketNotEmpty", Message: "The bucket you tried to delete is not empty", Status: http.StatusConflict}
+	ErrIllegalVersioningConfiguration = &Error{Code: "IllegalVersioningConfigurationException", Message: "The versioning configuration specified in the request is not valid.", Status: http.StatusBadRequest}
+	ErrInvalidBucketState             = &Error{Code: "InvalidBucketState", Message: "The request is not valid with the current state of the bucket.", Status: http.StatusConflict}
+	ErrInvalidLocationConstraint      = &Error{Code: "InvalidLocationConstraint", Message: "The specified location-constraint is not valid", Status: http.StatusBadRequest}
+	ErrNoSuchBucket                   = &Error{Code: "NoSuchBucket", Message: "The specified bucket does not exist", Status: http.StatusNotFound}
+	ErrTooManyBuckets                 = &Error{Code: "TooManyBuckets", Message: "You have attempted to create more buckets than allowed.", Status: http.StatusBadRequest}
 )
 
 // Objects, versions and uploads.
 var (
-	ErrInvalidObjectState       = &Error{Code: "InvalidObjectState", Message: "The operation is not valid for the object's storage class", Status: http.StatusForbidden}
-	ErrInvalidPart              = &Error{Code: "InvalidPart", Message: "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.", Status: http.StatusBadRequest}
-	ErrInvalidPartOrder         = &Error{Code: "InvalidPartOrder", Message: "The list of parts was not in ascending order. Parts must be ordered by part number.", Status: http.StatusBadRequest}
-	ErrNoSuchKey                = &Error{Code: "NoSuchKey", Message: "The specified key does not exist.", Status: http.StatusNotFound}
-	ErrNoSuchUpload             = &Error{Code: "NoSuchUpload", Message: "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.", Status: http.StatusNotFound}
-	ErrNoSuchVersion            = &Error{Code: "NoSuchVersion", Message: "The specified version does not exist.", Status: http.StatusNotFound}
-	ErrRestoreAlreadyInProgress = &Error{Code: "RestoreAlreadyInProgress", Message: "Object restore is already in progress.", Status: http.StatusConflict}
+	ErrInvalidObjectState = &Error{Code: "InvalidObjectState", Message: "The operation is not valid for the object's storage class", Status: http.StatusForbidden}
+	ErrInvalidPart        = &Error{Code: "InvalidPart", Message: "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.", Status: http.StatusBadRequest}
+	ErrInvalidPartOrder   = &Error{Code: "InvalidPartOrder", Message: "The list of parts was not in ascending order. Parts must be ordered by part number.", Status: http.StatusBadRequest}
+	ErrNoSuchKey          = &Error{Code: "NoSuchKey", Message: "The specified key does not exist.", Status: http.StatusNotFound}
+	ErrNoSuchUpload       = &Error{Code: "NoSuchUpload", Message: "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.", Status: http.StatusNotFound}
+	ErrNoSuchVersion      = &Error{Code: "NoSuchVersion", Message: "The specified version does not exist.", Status: http.StatusNotFound}
 )
 
 // Configurations that a bucket or object does not have, and ACLs.
 var (
-	ErrAccessControlListNotSupported      = &Error{Code: "AccessControlListNotSupported", Message: "The bucket does not allow ACLs", Status: http.StatusBadRequest}
-	ErrCORSForbidden                      = &Error{Code: "AccessForbidden", Message: "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.", Status: http.StatusForbidden}
-	ErrMalformedACLError                  = &Error{Code: "MalformedACLError", Message: "The XML you provided was not well-formed or did not validate against our published schema", Status: http.StatusBadRequest}
-	ErrMalformedPolicy                    = &Error{Code: "MalformedPolicy", Message: "Policies must be valid JSON and the first byte must be '{'", Status: http.StatusBadRequest}
-	ErrNoSuchBucketPolicy                 = &Error{Code: "NoSuchBucketPolicy", Message: "The bucket policy does not exist", Status: http.StatusNotFound}
-	ErrNoSuchConfiguration                = &Error{Code: "NoSuchConfiguration", Message: "The specified configuration does not exist.", Status: http.StatusNotFound}
-	ErrNoSuchCORSConfiguration            = &Error{Code: "NoSuchCORSConfiguration", Message: "The CORS configuration does not exist", Status: http.StatusNotFound}
-	ErrNoSuchLifecycleConfiguration       = &Error{Code: "NoSuchLifecycleConfiguration", Message: "The lifecycle configuration does not exist", Status: http.StatusNotFound}
-	ErrNoSuchObjectLockConfiguration      = &Error{Code: "NoSuchObjectLockConfiguration", Message: "The specified object does not have a ObjectLock configuration", Status: http.StatusNotFound}
-	ErrNoSuchPublicAccessBlock            = &Error{Code: "NoSuchPublicAccessBlockConfiguration", Message: "The public access block configuration was not found", Status: http.StatusNotFound}
-	ErrNoSuchTagSet                       = &Error{Code: "NoSuchTagSet", Message: "The TagSet does not exist", Status: http.StatusNotFound}
-	ErrNoSuchWebsiteConfiguration         = &Error{Code: "NoSuchWebsiteConfiguration", Message: "The specified bucket does not have a website configuration", Status: http.StatusNotFound}
-	ErrObjectLockConfigurationNotFound    = &Error{Code: "ObjectLockConfigurationNotFoundError", Message: "Object Lock configuration does not exist for this bucket", Status: http.StatusNotFound}
-	ErrOwnershipControlsNotFound          = &Error{Code: "OwnershipControlsNotFoundError", Message: "The bucket ownership controls were not found", Status: http.StatusNotFound}
-	ErrReplicationConfigurationNotFound   = &Error{Code: "ReplicationConfigurationNotFoundError", Message: "The replication configuration was not found", Status: http.StatusNotFound}
-	ErrServerSideEncryptionConfigNotFound = &Error{Code: "ServerSideEncryptionConfigurationNotFoundError", Message: "The server side encryption configuration was not found", Status: http.StatusNotFound}
-	ErrUnresolvableGrantByEmailAddress    = &Error{Code: "UnresolvableGrantByEmailAddress", Message: "The email address you provided does not match any account on record.", Status: http.StatusBadRequest}
-	ErrInvalidRetentionPeriod             = &Error{Code: "InvalidRetentionPeriod", Message: "The retention period specified is not valid.", Status: http.StatusBadRequest}
-	ErrInvalidTargetBucketForLogging      = &Error{Code: "InvalidTargetBucketForLogging", Message: "The target bucket for logging does not exist, is not owned by you, or does not have the appropriate grants for the log-delivery group.", Status: http.StatusBadRequest}
+	ErrAccessControlListNotSupported    = &Error{Code: "AccessControlListNotSupported", Message: "The bucket does not allow ACLs", Status: http.StatusBadRequest}
+	ErrCORSForbidden                    = &Error{Code: "AccessForbidden", Message: "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.", Status: http.StatusForbidden}
+	ErrMalformedACLError                = &Error{Code: "MalformedACLError", Message: "The XML you provided was not well-formed or did not validate against our published schema", Status: http.StatusBadRequest}
+	ErrMalformedPolicy                  = &Error{Code: "MalformedPolicy", Message: "Policies must be valid JSON and the first byte must be '{'", Status: http.StatusBadRequest}
+	ErrNoSuchBucketPolicy               = &Error{Code: "NoSuchBucketPolicy", Message: "The bucket policy does not exist", Status: http.StatusNotFound}
+	ErrNoSuchCORSConfiguration          = &Error{Code: "NoSuchCORSConfiguration", Message: "The CORS configuration does not exist", Status: http.StatusNotFound}
+	ErrNoSuchLifecycleConfiguration     = &Error{Code: "NoSuchLifecycleConfiguration", Message: "The lifecycle configuration does not exist", Status: http.StatusNotFound}
+	ErrNoSuchObjectLockConfiguration    = &Error{Code: "NoSuchObjectLockConfiguration", Message: "The specified object does not have a ObjectLock configuration", Status: http.StatusNotFound}
+	ErrNoSuchPublicAccessBlock          = &Error{Code: "NoSuchPublicAccessBlockConfiguration", Message: "The public access block configuration was not found", Status: http.StatusNotFound}
+	ErrNoSuchTagSet                     = &Error{Code: "NoSuchTagSet", Message: "The TagSet does not exist", Status: http.StatusNotFound}
+	ErrObjectLockConfigurationNotFound  = &Error{Code: "ObjectLockConfigurationNotFoundError", Message: "Object Lock configuration does not exist for this bucket", Status: http.StatusNotFound}
+	ErrReplicationConfigurationNotFound = &Error{Code: "ReplicationConfigurationNotFoundError", Message: "The replication configuration was not found", Status: http.StatusNotFound}
+	ErrUnresolvableGrantByEmailAddress  = &Error{Code: "UnresolvableGrantByEmailAddress", Message: "The email address you provided does not match any account on record.", Status: http.StatusBadRequest}
+	ErrInvalidRetentionPeriod           = &Error{Code: "InvalidRetentionPeriod", Message: "The retention period specified is not valid.", Status: http.StatusBadRequest}
 )
 
 // Browser uploads (POST). AWS's page of errors calls one of them MaxPostPreDataLengthExceededError and spells its message better; this is what
@@ -133,8 +123,8 @@ var (
 // Catalogue gives every error of the catalogue.
 func Catalogue() []*Error {
 	return []*Error{
-		ErrAccessDenied, ErrAuthorizationHeaderMalformed, ErrAuthorizationQueryParametersError, ErrCredentialsNotSupported, ErrExpiredToken,
-		ErrInvalidAccessKeyID, ErrInvalidSecurity, ErrInvalidToken, ErrMissingSecurityHeader, ErrRequestTimeTooSkewed, ErrSignatureDoesNotMatch,
+		ErrAccessDenied, ErrAuthorizationHeaderMalformed, ErrAuthorizationQueryParametersError,
+		ErrInvalidAccessKeyID, ErrInvalidToken, ErrMissingSecurityHeader, ErrRequestTimeTooSkewed, ErrSignatureDoesNotMatch,
 
 		ErrBadDigest, ErrEntityTooLarge, ErrEntityTooSmall, ErrIncompleteBody, ErrInvalidChunkSizeError, ErrInvalidDigest,
 		ErrMalformedTrailerError, ErrMalformedXML, ErrMaxMessageLengthExceeded, ErrMissingContentLength, ErrMissingRequestBodyError,
@@ -146,17 +136,16 @@ func Catalogue() []*Error {
 
 		ErrConditionalRequestConflict, ErrInvalidPartNumber, ErrInvalidRange, ErrNotModified, ErrOperationAborted, ErrPreconditionFailed,
 
-		ErrBucketAlreadyExists, ErrBucketAlreadyOwnedByYou, ErrBucketNotEmpty, ErrIllegalLocationConstraintException,
+		ErrBucketAlreadyExists, ErrBucketAlreadyOwnedByYou, ErrBucketNotEmpty,
 		ErrIllegalVersioningConfiguration, ErrInvalidBucketState, ErrInvalidLocationConstraint, ErrNoSuchBucket, ErrTooManyBuckets,
 
 		ErrInvalidObjectState, ErrInvalidPart, ErrInvalidPartOrder, ErrNoSuchKey, ErrNoSuchUpload, ErrNoSuchVersion,
-		ErrRestoreAlreadyInProgress,
 
 		ErrAccessControlListNotSupported, ErrCORSForbidden, ErrMalformedACLError, ErrMalformedPolicy, ErrNoSuchBucketPolicy,
-		ErrNoSuchConfiguration, ErrNoSuchCORSConfiguration, ErrNoSuchLifecycleConfiguration, ErrNoSuchObjectLockConfiguration,
-		ErrNoSuchPublicAccessBlock, ErrNoSuchTagSet, ErrNoSuchWebsiteConfiguration, ErrObjectLockConfigurationNotFound,
-		ErrOwnershipControlsNotFound, ErrReplicationConfigurationNotFound, ErrServerSideEncryptionConfigNotFound,
-		ErrUnresolvableGrantByEmailAddress, ErrInvalidRetentionPeriod, ErrInvalidTargetBucketForLogging,
+		ErrNoSuchCORSConfiguration, ErrNoSuchLifecycleConfiguration, ErrNoSuchObjectLockConfiguration,
+		ErrNoSuchPublicAccessBlock, ErrNoSuchTagSet, ErrObjectLockConfigurationNotFound,
+		ErrReplicationConfigurationNotFound,
+		ErrUnresolvableGrantByEmailAddress, ErrInvalidRetentionPeriod,
 
 		ErrIncorrectNumberOfFilesInPostRequest, ErrInvalidPolicyDocument, ErrMalformedPOSTRequest, ErrMaxPostPreDataLengthExceeded,
 		ErrUserKeyMustBeSpecified,

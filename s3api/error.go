@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
+	"strings"
+	"unicode/utf8"
 )
 
 // Error is an S3 error: what an <Error> document says, with its status. The values of the catalogue (ErrNoSuchKey ...) are shared and must
@@ -72,17 +74,31 @@ func ErrorDocument(e *Error, resource, requestID, hostID string) []byte {
 	d := newDocument()
 	d.openRoot("Error", "")
 	d.text("Code", e.Code)
-	d.text("Message", cmp.Or(e.Message, http.StatusText(e.Status), e.Code))
+	d.text("Message", xmlText(cmp.Or(e.Message, http.StatusText(e.Status), e.Code)))
 	for _, f := range e.Fields {
-		d.text(f[0], f[1])
+		d.text(f[0], xmlText(f[1]))
 	}
 	if resource != "" {
-		d.text("Resource", resource)
+		d.text("Resource", xmlText(resource))
 	}
 	d.text("RequestId", requestID)
 	d.text("HostId", hostID)
 	d.close("Error")
 	return d.b
+}
+
+// xmlText replaces what XML 1.0 cannot carry. An error quotes what a client sent, and a client that cannot parse the document does not even
+// learn the code.
+func xmlText(s string) string {
+	if ValidXMLText(s) {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if r != utf8.RuneError && !ValidXMLText(string(r)) {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
 }
 
 // WriteError answers a request with e. head says that the request was a HEAD: then there are status and headers only, as there are for 304

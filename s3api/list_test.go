@@ -70,8 +70,9 @@ func TestParseListRequestRefusesInTheWordsOfAWS(t *testing.T) {
 		{ListObjects, "allow-unordered=true&delimiter=/", unordered, "allow-unordered", "true"},
 		{ListObjectsV2, "continuation-token=junk", token, "continuation-token", ""},
 		{ListObjectsV2, "continuation-token=AQ", token, "continuation-token", ""},
-		{ListObjectsV2, "continuation-token=AmFi", token, "continuation-token", ""},
-		{ListObjectsV2, "continuation-token=AWEA", token, "continuation-token", ""}, // a NUL in it
+		{ListObjectsV2, "continuation-token=" + encodeToken(""), token, "continuation-token", ""},
+		{ListObjectsV2, "continuation-token=" + encodeToken("a\x00"), token, "continuation-token", ""},
+		{ListObjectsV2, "continuation-token=" + encodeToken(strings.Repeat("k", 1025)), token, "continuation-token", ""},
 		{ListObjectVersions, "version-id-marker=bad-vid", noKey, "version-id-marker", "bad-vid"},
 		{ListObjectVersions, "version-id-marker=", noKey, "version-id-marker", ""},
 		{ListObjectVersions, "key-marker=k&version-id-marker=", emptyID, "version-id-marker", ""},
@@ -286,6 +287,31 @@ func TestTokensLeadToTheNextPage(t *testing.T) {
 	req, err := ParseListRequest(listCall(ListObjectsV2, "continuation-token="+escape(token, slashEscaped)))
 	if err != nil || req.ContinuationMarker != "last\x01&+" {
 		t.Errorf("got %+v, %v", req, err)
+	}
+}
+
+// A token with any letter changed, left out or added is refused: it would list from somewhere else.
+func TestTamperedTokensAreRefused(t *testing.T) {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	for _, name := range []string{"k", "photos/2026/a", "\u00e9/b"} {
+		token := encodeToken(name)
+		if got, ok := decodeToken(token); !ok || got != name {
+			t.Errorf("%q came back as %q, %v", name, got, ok)
+		}
+		tampered := []string{token + "A", token + "AAAA", token[1:], "AQ" + token}
+		for i := range token {
+			tampered = append(tampered, token[:i], token[:i]+token[i+1:])
+			for _, c := range letters {
+				if other := token[:i] + string(c) + token[i+1:]; other != token {
+					tampered = append(tampered, other)
+				}
+			}
+		}
+		for _, other := range tampered {
+			if got, ok := decodeToken(other); ok {
+				t.Errorf("token of %q tampered with: %s leads to %q", name, other, got)
+			}
+		}
 	}
 }
 

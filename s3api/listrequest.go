@@ -2,6 +2,8 @@ package s3api
 
 import (
 	"encoding/base64"
+	"encoding/binary"
+	"hash/crc32"
 	"math"
 	"strconv"
 )
@@ -123,16 +125,22 @@ func parseEncodingType(q Query) (bool, *Error) {
 // tokenVersion is the first byte of a continuation token, so that its form can change. Tokens of another version are refused.
 const tokenVersion = 1
 
-// encodeToken makes a continuation token of the name behind which the next page begins: base64url of the version and the name. It is opaque
-// to clients and no secret: the page it comes with shows the name.
+// encodeToken makes a continuation token of the name behind which the next page begins: base64url of the version, the name and a checksum of
+// both. It is opaque to clients and no secret: the page it comes with shows the name. The checksum finds what a client changed or cut off, which
+// would else list from somewhere.
 func encodeToken(marker string) string {
-	return base64.RawURLEncoding.EncodeToString(append([]byte{tokenVersion}, marker...))
+	raw := append([]byte{tokenVersion}, marker...)
+	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32(raw, crc32.Checksum(raw, castagnoli)))
 }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func decodeToken(token string) (marker string, ok bool) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(raw) < 2 || raw[0] != tokenVersion || checkKey(string(raw[1:])) != nil {
+	end := len(raw) - crc32.Size
+	if err != nil || end < 2 || raw[0] != tokenVersion || binary.BigEndian.Uint32(raw[end:]) != crc32.Checksum(raw[:end], castagnoli) {
 		return "", false
 	}
-	return string(raw[1:]), true
+	marker = string(raw[1:end])
+	return marker, checkKey(marker) == nil
 }

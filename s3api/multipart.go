@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -154,9 +155,10 @@ func ParseListPartsRequest(c Call) (ListPartsRequest, *Error) {
 type ListPartsResult struct {
 	Request     ListPartsRequest
 	Bucket, Key string
-	// Initiator is the id of who began the upload, and is its owner too; "" leaves both out.
-	Initiator    string
-	StorageClass string
+	// Initiator is the id of who began the upload, and is its owner too; "" leaves both out. InitiatorName is what people call
+	// him, "" for the id.
+	Initiator, InitiatorName string
+	StorageClass             string
 	// ChecksumAlgorithm and ChecksumType are those of the upload, "" for none.
 	ChecksumAlgorithm, ChecksumType string
 	Parts                           []ListedPart
@@ -183,8 +185,9 @@ func WriteListParts(w io.Writer, r ListPartsResult) error {
 	d.name("Key", r.Key, r.Request.URLEncode)
 	d.text("UploadId", r.Request.UploadID)
 	if r.Initiator != "" {
-		d.owner("Initiator", r.Initiator, r.Initiator)
-		d.owner("Owner", r.Initiator, r.Initiator)
+		name := cmp.Or(r.InitiatorName, r.Initiator)
+		d.owner("Initiator", r.Initiator, name)
+		d.owner("Owner", r.Initiator, name)
 	}
 	d.optional("StorageClass", r.StorageClass)
 	d.int("PartNumberMarker", int64(r.Request.PartNumberMarker))

@@ -139,6 +139,12 @@ func (c *Call) route(method string, l level, hint string) (route, *Error) {
 		return route{op: WriteGetObjectResponse, level: bucket}, nil
 	}
 	copies := len(c.Header.Values("X-Amz-Copy-Source")) > 0
+	if l == object && method == http.MethodGet && selector == "uploads" {
+		return route{}, ErrInvalidRequest.With("Key is not expected for the GET method ?uploads subresource")
+	}
+	if l == object && method == http.MethodGet && c.Query.Has("versions") {
+		return route{}, ErrInvalidRequest.With("There is no such thing as the ?versions sub-resource for a key")
+	}
 	for _, rt := range routes {
 		if rt.method == method && rt.level == l && rt.selector == selector && (rt.needs == "" || c.Query.Has(rt.needs)) && (!rt.copies || copies) {
 			if copies && !rt.copies {
@@ -188,16 +194,32 @@ func (c *Call) check(rt route) *Error {
 			return invalidArgument("Version id cannot be the empty string", "versionId", "")
 		}
 	}
+	if rt.selector == "uploadId" && c.Query.Get("uploadId") == "" {
+		// To storage that goes by the value it is a request for the object itself: Ceph RGW would delete it.
+		return ErrNoSuchUpload.Field("UploadId", "")
+	}
 	if rt.op == ListObjectsV2 && c.Query.Get("list-type") != "2" {
 		return invalidArgument("Invalid List Type specified in Request", "list-type", c.Query.Get("list-type"))
+	}
+	if rt.op == ListBuckets && c.Query.Has("max-buckets") {
+		value := c.Query.Get("max-buckets")
+		if n, err := strconv.Atoi(value); err != nil || n < 1 || n > maxBuckets {
+			return invalidArgument("Argument max-buckets must be an integer between 1 and 10000.", "max-buckets", value)
+		}
 	}
 	if rt.op == PostObject {
 		if kind, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || kind != "multipart/form-data" {
 			return ErrPreconditionFailed.Field("Condition", "Bucket POST must be of the enclosure-type multipart/form-data")
 		}
 	}
-	return c.checkParams(rt)
+	if err := c.checkParams(rt); err != nil {
+		return err
+	}
+	return c.checkHeaders()
 }
+
+// maxBuckets is the longest page of ListBuckets.
+const maxBuckets = 10000
 
 // checkPart judges partNumber, which says different things in different places.
 func (c *Call) checkPart(rt route) *Error {
@@ -227,7 +249,11 @@ func (c *Call) checkPart(rt route) *Error {
 // "?v=2" behind an address to get past caches, and a form upload sends the browser on with parameters of its own. A parameter without a
 // value could be a sub-resource, so it is no such thing.
 func (c *Call) checkParams(rt route) *Error {
-	reading := rt.op == GetObject || rt.op == HeadObject || rt.op == ListObjects || rt.op == HeadBucket
+	reading := false
+	switch rt.op {
+	case GetObject, HeadObject, HeadBucket, ListObjects, ListObjectsV2, ListObjectVersions: // minio-go lists with "metadata=true"
+		reading = true
+	}
 	seen := map[string]bool{}
 	for name, value := range c.Query.All() {
 		if !rt.takes(name) {
@@ -241,7 +267,7 @@ func (c *Call) checkParams(rt route) *Error {
 		}
 		seen[name] = true
 		if strings.IndexByte(value, 0) >= 0 {
-			return invalidArgument("A query parameter holds a NUL byte.", name, value)
+			return ErrInvalidArgument.With("A query parameter holds a NUL byte.").Field("ArgumentName", name)
 		}
 	}
 	c.Query.keep(func(p param) bool { return rt.takes(p.name) })

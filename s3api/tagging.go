@@ -83,7 +83,7 @@ func scanTag(s *scanner) (Tag, error) {
 func ParseTaggingHeader(v string) ([]Tag, *Error) {
 	malformed := invalidArgument("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.", "x-amz-tagging", v)
 	q, err := ParseQuery(v)
-	if err != nil || !utf8.ValidString(v) {
+	if err != nil || !utf8.ValidString(v) || strings.Contains(v, ",") { // what is written so was not meant as a query string
 		return nil, malformed
 	}
 	tags := []Tag{}
@@ -116,6 +116,9 @@ func checkTags(tags []Tag, limit int) *Error {
 		case utf8.RuneCountInString(t.Value) > maxTagValue || !validTagText(t.Value):
 			return ErrInvalidTag.With("The TagValue you have provided is invalid").Field("TagKey", t.Key).Field("TagValue", t.Value)
 		case strings.HasPrefix(t.Key, "aws:"):
+			if limit == MaxObjectTags {
+				return ErrInvalidTag.With("Your TagKey cannot be prefixed with aws:").Field("TagKey", t.Key)
+			}
 			return ErrInvalidTag.With("System tags cannot be added/updated by requester").Field("TagKey", t.Key)
 		case seen[t.Key]:
 			return ErrInvalidTag.With("Cannot provide multiple Tags with the same key").Field("TagKey", t.Key)

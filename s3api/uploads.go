@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"cmp"
 	"io"
 	"strings"
 	"time"
@@ -46,10 +47,11 @@ type ListUploadsResult struct {
 // ListedUpload is one upload that is going on.
 type ListedUpload struct {
 	Key, UploadID string
-	// Initiator is the id of who began the upload, and is its owner too; "" leaves both out.
-	Initiator    string
-	StorageClass string
-	Initiated    time.Time
+	// Initiator is the id of who began the upload, and is its owner too; "" leaves both out. InitiatorName is what people call
+	// him, "" for the id.
+	Initiator, InitiatorName string
+	StorageClass             string
+	Initiated                time.Time
 	// ChecksumAlgorithm and ChecksumType are "" for none.
 	ChecksumAlgorithm, ChecksumType string
 }
@@ -156,8 +158,9 @@ func (d *document) upload(u ListedUpload, urlEncode bool) {
 	d.name("Key", u.Key, urlEncode)
 	d.text("UploadId", u.UploadID)
 	if u.Initiator != "" {
-		d.owner("Initiator", u.Initiator, u.Initiator)
-		d.owner("Owner", u.Initiator, u.Initiator)
+		name := cmp.Or(u.InitiatorName, u.Initiator)
+		d.owner("Initiator", u.Initiator, name)
+		d.owner("Owner", u.Initiator, name)
 	}
 	d.optional("StorageClass", u.StorageClass)
 	d.text("Initiated", FormatTime(u.Initiated))

@@ -52,6 +52,9 @@ func (v *Verifier) verifyHeader(r *http.Request, path string, query []parameter)
 func parseAuthorization(header string) (claim, error) {
 	_, list, _ := strings.Cut(header, " ")
 	fields := map[string]string{"Credential": "", "SignedHeaders": "", "Signature": ""}
+	if strings.Count(list, ",") != len(fields)-1 {
+		return claim{}, headerMalformed("the authorization header requires three components: Credential, SignedHeaders, and Signature.")
+	}
 	for component := range strings.SplitSeq(list, ",") {
 		component = strings.TrimSpace(component)
 		name, value, _ := strings.Cut(component, "=")

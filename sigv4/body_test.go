@@ -167,12 +167,12 @@ func TestBodyNeedsALength(t *testing.T) {
 	_, err := verify(t, got).Body(got, sigv4.BodyOptions{})
 	wantCode(t, err, "MissingContentLength", "")
 
-	for value, code := range map[string]string{"": "InvalidArgument", "-1": "InvalidArgument", "5x": "InvalidArgument", "9223372036854775808": "InvalidArgument"} {
+	for _, value := range []string{"", "-1", "5x", "9223372036854775808"} {
 		got := received(t, sigv4test.Payload{Mode: sigv4test.UnsignedTrailer, Data: []byte("hello")})
 		auth := verify(t, got)
 		got.Header.Set("X-Amz-Decoded-Content-Length", value)
 		_, err := auth.Body(got, sigv4.BodyOptions{})
-		wantCode(t, err, code, "")
+		wantCode(t, err, "MissingContentLength", "")
 		got.Header.Del("X-Amz-Decoded-Content-Length")
 		_, err = auth.Body(got, sigv4.BodyOptions{})
 		wantCode(t, err, "MissingContentLength", "")

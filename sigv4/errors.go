@@ -77,6 +77,7 @@ var (
 	ErrMalformedTrailer      = &Error{Code: "MalformedTrailerError", Message: "The request contained trailing data that was not well-formed or did not conform to our published schema."}
 	ErrRequestTimeout        = &Error{Code: "RequestTimeout", Message: "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed."}
 
+	errAnonymousChunks      = ErrInvalidRequest.say("Anonymous requests don't support this x-amz-content-sha256 value. Please use UNSIGNED-PAYLOAD or STREAMING-UNSIGNED-PAYLOAD-TRAILER.")
 	errUnsupportedMechanism = ErrInvalidRequest.say("The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
 	errHeadersNotSigned     = ErrAccessDenied.say("There were headers present in the request which were not signed")
 	errNoDate               = ErrAccessDenied.say("AWS authentication requires a valid Date or x-amz-date header")

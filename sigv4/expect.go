@@ -76,8 +76,7 @@ var errMultipleChecksums = ErrInvalidRequest.say("Expecting a single x-amz-check
 func parseChecksumHeader(h http.Header) (clientChecksum, error) {
 	var found clientChecksum
 	for name, values := range h {
-		suffix, ok := strings.CutPrefix(strings.ToLower(name), "x-amz-checksum-")
-		if !ok || suffix == "algorithm" || suffix == "type" || suffix == "mode" {
+		if !checksum.IsHeader(name) {
 			continue
 		}
 		algorithm, ok := checksum.ParseHeader(name)

@@ -153,8 +153,8 @@ func mechanism(r *http.Request, query []parameter) (Scheme, error) {
 	authorization, queryV4, queryV2 := r.Header["Authorization"], hasAny(query, traceV4...), hasAny(query, traceV2...)
 	switch {
 	case len(authorization) > 1, len(authorization) == 1 && (queryV4 || queryV2), queryV4 && queryV2:
-		return Anonymous, ErrInvalidArgument.say("Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified").
-			with("ArgumentName", "Authorization")
+		return Anonymous, badAuthorization("Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified",
+			strings.Join(authorization, ","))
 	case len(authorization) == 1:
 		return authorizationScheme(authorization[0])
 	case queryV4:
@@ -177,8 +177,7 @@ func authorizationScheme(authorization string) (Scheme, error) {
 	word, _, found := strings.Cut(authorization, " ")
 	switch {
 	case !found || word == "":
-		return Anonymous, ErrInvalidArgument.say("Authorization header is invalid -- one and only one ' ' (space) required").
-			with("ArgumentName", "Authorization")
+		return Anonymous, badAuthorization("Authorization header is invalid -- one and only one ' ' (space) required", authorization)
 	case word == algorithmV4:
 		return HeaderV4, nil
 	case word == "AWS":
@@ -186,8 +185,13 @@ func authorizationScheme(authorization string) (Scheme, error) {
 	case strings.HasPrefix(word, "AWS4-"):
 		return Anonymous, errUnsupportedMechanism
 	default:
-		return Anonymous, ErrInvalidArgument.say("Unsupported Authorization Type").with("ArgumentName", "Authorization")
+		return Anonymous, badAuthorization("Unsupported Authorization Type", authorization)
 	}
+}
+
+// badAuthorization is S3's word for an Authorization header that is none of its own. It gives the header back to whoever sent it.
+func badAuthorization(text, header string) *Error {
+	return ErrInvalidArgument.say(text).with("ArgumentName", "Authorization").with("ArgumentValue", header)
 }
 
 // secret looks up the secret of an access key; an empty one counts as none, since anyone can sign with it.

@@ -1,0 +1,92 @@
+package s3api
+
+import (
+	"net/http"
+	"strings"
+	"time"
+)
+
+// checkHeaders judges the form of headers that the store acts upon itself. Stores read them laxer than S3 does, or say less of what is wrong.
+// Whether what they name is there is for the store.
+func (c *Call) checkHeaders() *Error {
+	var err *Error
+	switch c.Op {
+	case PutObject, CreateMultipartUpload: // those of a copy count with x-amz-tagging-directive alone
+		_, err = ParseTaggingHeader(c.Header.Get("X-Amz-Tagging"))
+	case CreateBucket:
+		err = checkOwnership(c.Header)
+	}
+	if err != nil {
+		return err
+	}
+	switch c.Op {
+	case PutObject, CreateMultipartUpload, CopyObject:
+		if err := checkLock(c.Header); err != nil {
+			return err
+		}
+		return checkACL(c.Header)
+	case CreateBucket, PutBucketAcl, PutObjectAcl:
+		return checkACL(c.Header)
+	}
+	return nil
+}
+
+func checkACL(h http.Header) *Error {
+	canned, granted := h.Get("X-Amz-Acl"), false
+	for _, name := range grantHeaders {
+		value := h.Get(name)
+		if value == "" {
+			continue
+		}
+		granted = true
+		if err := checkGrants(name, value); err != nil {
+			return err
+		}
+	}
+	switch {
+	case canned == "":
+		return nil
+	case granted:
+		return ErrInvalidRequest.With("Specifying both Canned ACLs and Header Grants is not allowed")
+	}
+	return CheckCannedACL(canned)
+}
+
+// checkOwnership judges x-amz-object-ownership of CreateBucket.
+func checkOwnership(h http.Header) *Error {
+	switch v := h.Get("X-Amz-Object-Ownership"); v {
+	case "", "BucketOwnerPreferred", "ObjectWriter", "BucketOwnerEnforced":
+		return nil
+	default:
+		return ErrInvalidArgument.With("Invalid x-amz-object-ownership header: "+v).Field("ArgumentName", "x-amz-object-ownership")
+	}
+}
+
+// checkLock judges the three headers of an object lock. Whether the date has passed is for the store, which keeps the time.
+func checkLock(h http.Header) *Error {
+	const (
+		modeHeader  = "x-amz-object-lock-mode"
+		untilHeader = "x-amz-object-lock-retain-until-date"
+		holdHeader  = "x-amz-object-lock-legal-hold"
+	)
+	mode, until, hold := h.Get(modeHeader), h.Get(untilHeader), h.Get(holdHeader)
+	if (mode == "") != (until == "") {
+		missing := modeHeader
+		if until == "" {
+			missing = untilHeader
+		}
+		return ErrInvalidArgument.With(untilHeader+" and "+modeHeader+" must both be supplied").Field("ArgumentName", missing)
+	}
+	if mode != "" && !isRetentionMode(mode) {
+		return invalidArgument("Unknown wormMode directive.", modeHeader, mode)
+	}
+	if until != "" {
+		if _, err := time.Parse(time.RFC3339, until); err != nil {
+			return invalidArgument("The retain until date must be provided in ISO 8601 format", untilHeader, until)
+		}
+	}
+	if hold = strings.TrimSpace(hold); hold != "" && hold != "ON" && hold != "OFF" {
+		return invalidArgument("Legal Hold must be either of 'ON' or 'OFF'", holdHeader, hold)
+	}
+	return nil
+}
