@@ -150,6 +150,8 @@ type site struct {
 	identity *keys.Identity
 	store    metadata.Store
 	backend  *backend.Client
+	trust    *trustKeeper
+	ring     *keys.Ring
 	handler  *proxy.Handler
 
 	stop       context.CancelFunc // ends background work
@@ -180,14 +182,14 @@ func openSite(ctx context.Context, cfg Config, out outside, logger *zap.Logger, 
 		return nil, errors.Join(err, direct.Close())
 	}
 	observeStore(registry, s.store.Healthy)
-	trust, err := bringTrust(ctx, cfg, s.identity, s.store, logger)
-	if err != nil {
+	if s.trust, err = bringTrust(ctx, cfg, s.identity, s.store, logger); err != nil {
 		return nil, err
 	}
-	s.background.Go(func() { trust.follow(background, logger) })
+	s.background.Go(func() { s.trust.follow(background, logger) })
 	system := proxy.NewSystem(s.backend, cfg.Backend.SystemBucket)
+	s.ring = keys.NewRing(keys.RingConfig{Identity: s.identity, Trust: s.trust.Current, Store: s.store, System: system})
 	s.background.Go(func() { ensureSystemBucket(background, system, logger) })
-	if s.handler, err = newHandler(cfg, s, trust, system, logger, registry); err != nil {
+	if s.handler, err = newHandler(cfg, s, logger, registry); err != nil {
 		return nil, err
 	}
 	s.background.Go(func() { s.handler.Sweep(background) })
@@ -230,7 +232,7 @@ func bringTrust(ctx context.Context, cfg Config, id *keys.Identity, store keys.S
 	return trust, nil
 }
 
-func newHandler(cfg Config, s *site, trust *trustKeeper, system *proxy.System, logger *zap.Logger, registry prometheus.Registerer) (*proxy.Handler, error) {
+func newHandler(cfg Config, s *site, logger *zap.Logger, registry prometheus.Registerer) (*proxy.Handler, error) {
 	credentials, err := access.NewCredentials(access.Config{
 		Static: cfg.staticCredentials(), Anonymous: cfg.anonymousIdentity(),
 		Store: credentialStore{s.store}, Sealer: access.NewSealer(s.identity),
@@ -247,7 +249,7 @@ func newHandler(cfg Config, s *site, trust *trustKeeper, system *proxy.System, l
 		Access:   clients,
 		Backend:  s.backend,
 		Store:    s.store,
-		Ring:     keys.NewRing(keys.RingConfig{Identity: s.identity, Trust: trust.Current, Store: s.store, System: system}),
+		Ring:     s.ring,
 		Site:     s.identity.ID(), Region: cfg.Region, SystemBucket: cfg.Backend.SystemBucket,
 		CustomerKeysOverHTTP: cfg.SSECOverHTTP,
 		Bucket:               cfg.bucketPolicy,

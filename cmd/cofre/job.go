@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"cofre/keys"
+	"cofre/proxy"
+)
+
+// withSite opens all that serve has, without serving, and hands it over. Its warnings go to the command's error output.
+func (s *source) withSite(ctx context.Context, a app, use func(Config, *site) error) error {
+	cfg, err := s.load(a)
+	if err != nil {
+		return err
+	}
+	logger, err := newLogger("warn", a.stderr)
+	if err != nil {
+		return err
+	}
+	site, err := openSite(ctx, cfg, outside{log: a.stderr}, logger, prometheus.NewRegistry())
+	if err != nil {
+		return err
+	}
+	defer site.close(logger)
+	return use(cfg, site)
+}
+
+// progressEvery spaces the lines by which a long command says how far it is.
+const progressEvery = 5 * time.Second
+
+// reporter prints lines of progress, not too many.
+type reporter struct {
+	out  io.Writer
+	last time.Time
+}
+
+func (r *reporter) print(format string, args ...any) {
+	if now := time.Now(); now.Sub(r.last) >= progressEvery {
+		r.last = now
+		fmt.Fprintf(r.out, format+"\n", args...)
+	}
+}
+
+func healCommand(a app) *cobra.Command {
+	var src source
+	var bucket string
+	var parallel int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "heal",
+		Short: "Make the records of all objects of a bucket that the metadata store does not know",
+		Long: "Make the records of all objects of a bucket that the metadata store does not know, in every version: what other\n" +
+			"sites wrote, or everything after the store was lost. Reads and listings do the same one by one; this does it in bulk.\n" +
+			"It may be stopped and begun again at any time, and runs beside serve.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return src.withSite(cmd.Context(), a, func(_ Config, s *site) error {
+				report, err := heal(cmd.Context(), a, s, bucket, parallel)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return json.NewEncoder(a.stdout).Encode(report)
+				}
+				_, err = fmt.Fprintln(a.stdout, describeHeal(report))
+				return err
+			})
+		},
+	}
+	src.flags(cmd, a)
+	cmd.Flags().StringVar(&bucket, "bucket", "", "the bucket")
+	cmd.Flags().IntVar(&parallel, "parallel", 0, "objects looked up at a time (limits.heal_parallel of the configuration)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	require(cmd, "bucket")
+	return cmd
+}
+
+// heal heals a bucket with progress on the error output, and fails where an object could not be healed.
+func heal(ctx context.Context, a app, s *site, bucket string, parallel int) (proxy.HealReport, error) {
+	progress := reporter{out: a.stderr, last: time.Now()}
+	report, err := s.handler.HealBucket(ctx, bucket, proxy.HealConfig{
+		Parallel: parallel,
+		Progress: func(r proxy.HealReport) { progress.print("cofre: %s so far", describeHeal(r)) },
+		Failed: func(key, versionID string, err error) {
+			fmt.Fprintf(a.stderr, "cofre: not healed: %q version %q: %v\n", key, versionID, err)
+		},
+	})
+	if err != nil {
+		return report, fmt.Errorf("heal bucket %s: %w", bucket, err)
+	}
+	if report.Failed > 0 {
+		return report, fmt.Errorf("heal bucket %s: %d of %d objects could not be healed", bucket, report.Failed, report.Versions)
+	}
+	return report, nil
+}
+
+func describeHeal(r proxy.HealReport) string {
+	return fmt.Sprintf("%d objects: %d known, %d healed, %d unsealed, %d failed", r.Versions, r.Known, r.Healed, r.Unsealed, r.Failed)
+}
+
+// findSite reads a site that a person names: by its id, by the name on a card of the trust list where only one has it, or by a
+// card file.
+func findSite(list *keys.TrustList, name string) (keys.SiteID, error) {
+	if id, err := keys.ParseSiteID(name); err == nil {
+		return id, nil
+	}
+	var found []keys.SiteID
+	for _, e := range list.Entries() {
+		if e.Card.Name == name && (len(found) == 0 || found[0] != e.Card.ID) {
+			found = append(found, e.Card.ID)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		if card, err := readCard(name); err == nil {
+			return card.ID, nil
+		}
+		return keys.SiteID{}, usagef("%q is no site id, no card file and no name in the trust list: see `cofre site list`", name)
+	default:
+		return keys.SiteID{}, usagef("%q is the name of several sites: give the site id, see `cofre site list`", name)
+	}
+}
+
+// siteName shows a site to a person: by name where the trust list knows it.
+func siteName(list *keys.TrustList, id keys.SiteID) string {
+	if card, ok := list.Card(id); ok && card.Name != "" {
+		return card.Name
+	}
+	return id.String()[:16]
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cofre/keys"
+)
+
+func keyCommand(a app) *cobra.Command {
+	return group("key", "List and rotate the key encryption keys of buckets", keyListCommand(a), keyRotateCommand(a))
+}
+
+func keyListCommand(a app) *cobra.Command {
+	var src source
+	var bucket string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the KEKs of a bucket, and which sites have a grant of each",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return src.withSite(cmd.Context(), a, func(_ Config, s *site) error {
+				held, err := s.ring.Holdings(cmd.Context(), bucket)
+				if err != nil {
+					return err
+				}
+				return printHoldings(a, s.trust.Current(), held)
+			})
+		},
+	}
+	src.flags(cmd, a)
+	cmd.Flags().StringVar(&bucket, "bucket", "", "the bucket")
+	require(cmd, "bucket")
+	return cmd
+}
+
+func printHoldings(a app, list *keys.TrustList, held []keys.Holding) error {
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "KEK\tSTATE\tMADE\tBY\tGRANTED TO")
+	for _, k := range held {
+		state, made, by := "not used here yet", "-", "-"
+		if k.State != 0 {
+			state = k.State.String()
+		}
+		if !k.Created.IsZero() {
+			made, by = k.Created.Format(time.DateOnly), siteName(list, k.Creator)
+		}
+		names := make([]string, len(k.Holders))
+		for i, id := range k.Holders {
+			names[i] = siteName(list, id)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", k.ID, state, made, by, strings.Join(names, ", "))
+	}
+	return w.Flush()
+}
+
+func keyRotateCommand(a app) *cobra.Command {
+	var src source
+	var bucket string
+	cmd := &cobra.Command{
+		Use:   "rotate",
+		Short: "Make a new active KEK for a bucket; objects under the old one stay as they are",
+		Long: "Make a new active KEK for a bucket. New objects are sealed under it within 10 seconds, in every replica. What lies under\n" +
+			"older KEKs stays as it is and stays readable, by everyone who can read it now.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return src.withSite(cmd.Context(), a, func(_ Config, s *site) error {
+				old, now, err := s.ring.Rotate(cmd.Context(), bucket)
+				if err != nil {
+					return err
+				}
+				if old == (keys.KEKID{}) {
+					_, err = fmt.Fprintf(a.stdout, "Bucket %s seals under its first KEK %s.\n", bucket, now.ID())
+					return err
+				}
+				_, err = fmt.Fprintf(a.stdout, "Bucket %s seals under KEK %s; KEK %s is read-only.\n", bucket, now.ID(), old)
+				return err
+			})
+		},
+	}
+	src.flags(cmd, a)
+	cmd.Flags().StringVar(&bucket, "bucket", "", "the bucket")
+	require(cmd, "bucket")
+	return cmd
+}

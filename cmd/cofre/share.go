@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cofre/keys"
+)
+
+func shareCommand(a app) *cobra.Command {
+	return group("share", "Let other sites read a bucket, see who can, and end it",
+		shareAddCommand(a), shareListCommand(a), shareRevokeCommand(a), sharePolicyCommand(a))
+}
+
+// shared is what each of these commands is about.
+type shared struct {
+	source
+	bucket string
+	site   string
+}
+
+func (s *shared) flags(cmd *cobra.Command, a app) {
+	s.source.flags(cmd, a)
+	cmd.Flags().StringVar(&s.bucket, "bucket", "", "the bucket")
+	cmd.Flags().StringVar(&s.site, "site", "", "the other site: its id, its name in the trust list, or its card file")
+	require(cmd, "bucket", "site")
+}
+
+func shareAddCommand(a app) *cobra.Command {
+	var sh shared
+	cmd := &cobra.Command{
+		Use:   "add",
+		Short: "Grant the KEKs of a bucket to a site that the trust list names",
+		Long: "Grant every KEK of a bucket to another site, so that it can read what is there. The site must be trusted first\n" +
+			"(`cofre site trust CARD --bucket B --as member`); new KEKs are then granted to it by themselves.\n" +
+			"The other site trusts this one in the same way, and shares back what it has written.\n\n" +
+			"Both sites' users need the right to use the bucket on the storage: see `cofre share policy`.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return sh.withSite(cmd.Context(), a, func(cfg Config, s *site) error { return sh.add(cmd.Context(), a, s) })
+		},
+	}
+	sh.flags(cmd, a)
+	return cmd
+}
+
+func (sh *shared) add(ctx context.Context, a app, s *site) error {
+	list := s.trust.Current()
+	id, err := findSite(list, sh.site)
+	if err != nil {
+		return err
+	}
+	roles := list.Roles(sh.bucket, id)
+	switch {
+	case len(roles) == 0:
+		return fmt.Errorf("share bucket %s: %s is not trusted for it: run `cofre site trust CARD --bucket %s --as member` first", sh.bucket, siteName(list, id), sh.bucket)
+	case slices.Equal(roles, []keys.Role{keys.Deposit}):
+		_, err := fmt.Fprintf(a.stdout, "%s deposits in bucket %s and reads nothing there: no KEK is granted to it. What it writes is granted to this site by itself.\n", siteName(list, id), sh.bucket)
+		return err
+	}
+	// The bucket's first KEK is made here if need be, so that the other site finds one.
+	if _, err := s.ring.Active(ctx, sh.bucket); err != nil {
+		return err
+	}
+	if err := s.ring.Grant(ctx, sh.bucket, id); err != nil {
+		return err
+	}
+	held, err := s.ring.Holdings(ctx, sh.bucket)
+	if err != nil {
+		return err
+	}
+	granted, total := countGrants(held, id)
+	fmt.Fprintf(a.stdout, "%s has %d of the %d KEKs of bucket %s that this site knows.\n", siteName(list, id), granted, total, sh.bucket)
+	_, err = fmt.Fprintf(a.stdout, "Both sites' backend users need the right to use it: `cofre share policy --bucket %s --backend-user ...` prints the policy.\n", sh.bucket)
+	return err
+}
+
+// countGrants counts the KEKs known here of which a site has a grant.
+func countGrants(held []keys.Holding, id keys.SiteID) (granted, total int) {
+	for _, k := range held {
+		if k.State == 0 {
+			continue
+		}
+		total++
+		if slices.Contains(k.Holders, id) {
+			granted++
+		}
+	}
+	return granted, total
+}
+
+func shareListCommand(a app) *cobra.Command {
+	var src source
+	var bucket string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List who can open a bucket: whom this site trusts, and who else has grants",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return src.withSite(cmd.Context(), a, func(_ Config, s *site) error {
+				held, err := s.ring.Holdings(cmd.Context(), bucket)
+				if err != nil {
+					return err
+				}
+				return printShares(a, s.trust.Current(), bucket, held)
+			})
+		},
+	}
+	src.flags(cmd, a)
+	cmd.Flags().StringVar(&bucket, "bucket", "", "the bucket")
+	require(cmd, "bucket")
+	return cmd
+}
+
+// printShares has a line for each site that is or was trusted for the bucket or has a grant there, and then who has not revoked a
+// site that this one trusts no more.
+func printShares(a app, list *keys.TrustList, bucket string, held []keys.Holding) error {
+	ids := sitesOf(list, bucket, held)
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SITE\tTRUSTED AS\tGRANTS\tID")
+	for _, id := range ids {
+		granted, total := countGrants(held, id)
+		role := "-"
+		if roles := list.Roles(bucket, id); len(roles) > 0 {
+			role = string(roles[0])
+			for _, more := range roles[1:] {
+				role += ", " + string(more)
+			}
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d of %d\t%s\n", siteName(list, id), role, granted, total, id)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if len(list.Roles(bucket, id)) > 0 {
+			continue
+		}
+		for _, k := range held {
+			if slices.Contains(k.Holders, id) {
+				fmt.Fprintf(a.stdout, "\n%s is not trusted here, and still has a grant of KEK %s, made by %s: that site has not revoked it.\n",
+					siteName(list, id), k.ID, siteName(list, k.Creator))
+			}
+		}
+	}
+	return nil
+}
+
+func sitesOf(list *keys.TrustList, bucket string, held []keys.Holding) []keys.SiteID {
+	var ids []keys.SiteID
+	add := func(id keys.SiteID) {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	for _, e := range list.Entries() {
+		if len(list.Roles(bucket, e.Card.ID)) > 0 {
+			add(e.Card.ID)
+		}
+	}
+	for _, k := range held {
+		for _, id := range k.Holders {
+			add(id)
+		}
+	}
+	return ids
+}
+
+func shareRevokeCommand(a app) *cobra.Command {
+	var sh shared
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "revoke",
+		Short: "End a site's part in a bucket: no new object is open to it",
+		Long: "End a site's part in a bucket. In this order: every object gets a record in this site's metadata store; the trust is\n" +
+			"withdrawn; every KEK that the site could open is closed, its grants are removed, its own KEK records are endorsed\n" +
+			"so that what it wrote stays readable; and a new KEK is made. From then on new objects are closed to it.\n\n" +
+			"Take its right to write from the bucket's policy on the storage first. What it wrote after the records were made\n" +
+			"is refused. It may have kept the keys of what it could read: only writing that anew ends what it knows.\n" +
+			"Every other member has to do the same; `cofre share list` shows who has not.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return sh.withSite(cmd.Context(), a, func(_ Config, s *site) error { return sh.revoke(cmd.Context(), a, s, force) })
+		},
+	}
+	sh.flags(cmd, a)
+	cmd.Flags().BoolVar(&force, "force", false, "go on although some objects could not be healed: they will be refused from then on")
+	return cmd
+}
+
+func (sh *shared) revoke(ctx context.Context, a app, s *site, force bool) error {
+	list := s.trust.Current()
+	id, err := findSite(list, sh.site)
+	if err != nil {
+		return err
+	}
+	name := siteName(list, id)
+	if len(list.Roles(sh.bucket, id)) > 0 {
+		if pattern, other := trustedBy(list, sh.bucket, id); other {
+			return fmt.Errorf("revoke %s: it is trusted for %q, which is more than this bucket: withdraw that by `cofre site distrust`, and trust it anew for what it keeps", name, pattern)
+		}
+		report, err := heal(ctx, a, s, sh.bucket, 0)
+		if err != nil && (!force || report.Failed == 0) {
+			return err
+		}
+		fmt.Fprintf(a.stdout, "Records: %s.\n", describeHeal(report))
+		if err := s.trust.change(ctx, func(l *keys.TrustList) error { return l.Distrust(id, sh.bucket, time.Now()) }); err != nil {
+			return err
+		}
+		fmt.Fprintf(a.stdout, "Trust list %d: %s is no longer trusted for %s.\n", s.trust.Current().Number(), name, sh.bucket)
+	}
+	done, err := s.ring.Revoke(ctx, sh.bucket, id)
+	if errors.Is(err, keys.ErrKEKUnavailable) {
+		return fmt.Errorf("%w: run the same command again", err)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "%d KEKs closed, %d grants removed, %d records endorsed. New objects are sealed under KEK %s.\n",
+		len(done.Closed), done.Removed, len(done.Endorsed), done.Active)
+	_, err = fmt.Fprintf(a.stdout, "Replicas of this site follow within %v. %s may have kept the keys of what it could read until now.\n", keys.StateTTL, name)
+	return err
+}
+
+// trustedBy finds a line of the list that trusts the site for this bucket by a wider pattern.
+func trustedBy(list *keys.TrustList, bucket string, id keys.SiteID) (pattern string, other bool) {
+	exact := false
+	for _, e := range list.Entries() {
+		if e.Card.ID != id || !e.Withdrawn.IsZero() {
+			continue
+		}
+		if e.Bucket == bucket {
+			exact = true
+		} else {
+			pattern = e.Bucket
+		}
+	}
+	return pattern, !exact
+}

@@ -1,0 +1,154 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"cofre/access"
+	"cofre/metadata"
+	"cofre/s3api"
+)
+
+// HealReport counts what HealBucket has met.
+type HealReport struct {
+	Versions int64 // objects in all their versions, delete markers left out
+	Known    int64 // of which the store had a record
+	Healed   int64 // of which a record was made
+	Unsealed int64 // that carry no envelope
+	Failed   int64
+}
+
+// HealConfig is how HealBucket goes about it.
+type HealConfig struct {
+	// Parallel is how many objects are looked up at a time; 0 for Limits.HealParallel.
+	Parallel int
+	// Progress is called after every page of 1,000 entries.
+	Progress func(HealReport)
+	// Failed is told of each object whose record could not be made, one at a time.
+	Failed func(key, versionID string, err error)
+}
+
+// HealBucket makes the records of all objects of a bucket, in every version, that the store does not know: what another site
+// wrote, or all of it after the store was lost. It may be ended at any moment and begun anew: what was done is then known. An object
+// that cannot be healed is reported and passed over.
+func (h *Handler) HealBucket(ctx context.Context, bucket string, c HealConfig) (HealReport, error) {
+	if c.Parallel == 0 {
+		c.Parallel = h.cfg.Limits.HealParallel
+	}
+	var report HealReport
+	err := h.eachVersionPage(ctx, bucket, func(page *s3api.Listing) error {
+		missed, err := h.unknown(ctx, bucket, page, &report)
+		if err != nil {
+			return err
+		}
+		if err := h.healVersions(ctx, missed, c, &report); err != nil {
+			return err
+		}
+		if c.Progress != nil {
+			c.Progress(report)
+		}
+		return nil
+	})
+	return report, err
+}
+
+// eachVersionPage walks all versions of a bucket as the site, a page at a time.
+func (h *Handler) eachVersionPage(ctx context.Context, bucket string, visit func(*s3api.Listing) error) error {
+	var q s3api.Query
+	q.Set("versions", "")
+	q.Set("encoding-type", "url")
+	for {
+		resp, err := h.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodGet, Bucket: bucket, Query: q})
+		if err != nil {
+			return err
+		}
+		page, err := s3api.ScanListing(resp.Body, true)
+		resp.Body.Close()
+		if err != nil {
+			return err
+		}
+		if err := visit(page); err != nil {
+			return err
+		}
+		if !page.Truncated {
+			return nil
+		}
+		if page.NextKeyMarker == q.Get("key-marker") && page.NextVersionIDMarker == q.Get("version-id-marker") {
+			return errChanged // a backend that does not move on would keep this going for ever
+		}
+		q.Set("key-marker", page.NextKeyMarker)
+		q.Set("version-id-marker", page.NextVersionIDMarker)
+	}
+}
+
+// unknown gives the entries of a page of which the store has no record.
+func (h *Handler) unknown(ctx context.Context, bucket string, page *s3api.Listing, report *HealReport) ([]target, error) {
+	entries, targets := make([]metadata.Entry, 0, len(page.Entries)), make([]target, 0, len(page.Entries))
+	for _, e := range page.Entries {
+		if !e.DeleteMarker {
+			entries = append(entries, metadata.Entry{Key: e.Key, BackendETag: e.ETag})
+			targets = append(targets, target{Bucket: bucket, Key: e.Key, VersionID: e.VersionID})
+		}
+	}
+	report.Versions += int64(len(entries))
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	records, err := h.store.Page(ctx, bucket, entries)
+	if err != nil {
+		return nil, err
+	}
+	missed := targets[:0]
+	for i, rec := range records {
+		// A copy onto itself has the ETag of what it replaced: such versions are told apart by their id alone.
+		if rec != nil && (rec.VersionID == targets[i].VersionID || targets[i].VersionID == "") {
+			report.Known++
+			continue
+		}
+		missed = append(missed, targets[i])
+	}
+	return missed, nil
+}
+
+// healVersions makes the records of objects that the store does not know.
+func (h *Handler) healVersions(ctx context.Context, missed []target, c HealConfig, report *HealReport) error {
+	var (
+		wg               sync.WaitGroup
+		healed, unsealed atomic.Int64
+		slots            = make(chan struct{}, c.Parallel)
+		failures         sync.Mutex // guards report.Failed and the calls of c.Failed
+	)
+	for _, t := range missed {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			wg.Wait()
+			return ctx.Err()
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			_, err := h.discover(ctx, reading{as: access.SiteUser}, t, "bulk")
+			switch {
+			case err == nil:
+				healed.Add(1)
+			case isUnsealed(err):
+				unsealed.Add(1)
+			case hasStatus(err, http.StatusNotFound): // deleted since it was listed
+			default:
+				failures.Lock()
+				defer failures.Unlock()
+				report.Failed++
+				h.count(err)
+				if c.Failed != nil {
+					c.Failed(t.Key, t.VersionID, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	report.Healed += healed.Load()
+	report.Unsealed += unsealed.Load()
+	return ctx.Err()
+}
