@@ -61,11 +61,27 @@ func backendOf(t *testing.T) rgw {
 // redisDatabase numbers the Redis databases that sites take in turn; Redis has 16.
 var redisDatabase atomic.Int64
 
+// otherUserOf gives the same gateway, as a user who has nothing to do with the site's own.
+func otherUserOf(t *testing.T) rgw {
+	t.Helper()
+	return rgw{
+		endpoint: service(t, "rgw", "COFRE_TEST_RGW"),
+		access:   service(t, "rgw", "COFRE_TEST_RGW_ALT_ACCESS_KEY"),
+		secret:   service(t, "rgw", "COFRE_TEST_RGW_ALT_SECRET_KEY"),
+	}
+}
+
 // newSite makes a site with an identity of its own. systemBucket is empty for one of its own too.
 func newSite(t *testing.T, systemBucket string) *site {
 	t.Helper()
+	return newSiteAs(t, backendOf(t), systemBucket)
+}
+
+// newSiteAs makes a site that is a certain user of the gateway.
+func newSiteAs(t *testing.T, backend rgw, systemBucket string) *site {
+	t.Helper()
 	s := &site{
-		t: t, dir: t.TempDir(), rgw: backendOf(t),
+		t: t, dir: t.TempDir(), rgw: backend,
 		access: "E2E" + strings.ToUpper(randomHex(8)), secret: randomHex(20),
 		systemBucket: systemBucket,
 		postgres:     service(t, "postgres", "COFRE_TEST_POSTGRES"),

@@ -34,6 +34,9 @@ func (s *System) Get(ctx context.Context, name string) ([]byte, error) {
 	if hasCode(err, s3api.ErrNoSuchKey.Code, s3api.ErrNoSuchBucket.Code) || hasStatus(err, http.StatusNotFound) {
 		return nil, keys.ErrSystemNotFound
 	}
+	if hasStatus(err, http.StatusForbidden) && s.absent(ctx, name) {
+		return nil, keys.ErrSystemNotFound
+	}
 	if err != nil {
 		return nil, systemError("read", err)
 	}
@@ -46,6 +49,17 @@ func (s *System) Get(ctx context.Context, name string) ([]byte, error) {
 		return nil, errors.New("system document is too large")
 	}
 	return doc, nil
+}
+
+// absent says whether a document that may not be read is not there at all. S3 tells so only to those who may list the whole bucket,
+// and a site that is a guest in another's system bucket may list what concerns it.
+func (s *System) absent(ctx context.Context, name string) bool {
+	var q s3api.Query
+	q.Set("encoding-type", "url")
+	q.Set("prefix", name)
+	q.Set("max-keys", "1")
+	page, err := s.page(ctx, q)
+	return err == nil && (len(page.Entries) == 0 || page.Entries[0].Key != name)
 }
 
 // Put writes one document, and makes the system bucket where it is not there yet.
@@ -86,9 +100,12 @@ func (s *System) put(ctx context.Context, name string, doc []byte) error {
 	return nil
 }
 
-// Ensure makes the system bucket unless it is there.
+// Ensure makes the system bucket unless it is there, or another site has it.
 func (s *System) Ensure(ctx context.Context) error {
 	resp, err := s.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodHead, Bucket: s.bucket})
+	if hasStatus(err, http.StatusForbidden) {
+		return nil // it is another site's, where this one is a guest
+	}
 	if hasStatus(err, http.StatusNotFound) {
 		resp, err = s.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodPut, Bucket: s.bucket})
 		if hasCode(err, "BucketAlreadyOwnedByYou", "BucketAlreadyExists") {

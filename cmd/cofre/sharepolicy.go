@@ -101,18 +101,23 @@ func bucketPolicy(bucket string, users, deposit []string) policy {
 	return p
 }
 
-// systemPolicy gives the users what lies below the bucket's own prefix in the system bucket. Nobody needs to remove more than
-// grants, and what one writes the others judge by its signature.
+// systemPolicy gives the users what lies below the bucket's own prefix in the system bucket, where each judges by its signature
+// what others wrote, and the two prefixes in which every cofre keeps things of its own for minutes.
 func systemPolicy(system, bucket string, users []string) policy {
-	prefix := "buckets/" + bucket + "/"
+	whole := "arn:aws:s3:::" + system
+	prefixes := []string{"buckets/" + bucket + "/*", "forms/*", "probe/*"}
+	var objects []string
+	for _, p := range prefixes {
+		objects = append(objects, whole+"/"+p)
+	}
 	return policy{Version: "2012-10-17", Statement: []statement{
 		{
-			Sid: "CofreKeys", Effect: "Allow", Principal: principals(users), Resource: []string{"arn:aws:s3:::" + system + "/" + prefix + "*"},
+			Sid: "CofreKeys", Effect: "Allow", Principal: principals(users), Resource: objects,
 			Action: []string{"s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
 		},
 		{
-			Sid: "CofreListKeys", Effect: "Allow", Principal: principals(users), Resource: []string{"arn:aws:s3:::" + system}, Action: []string{"s3:ListBucket"},
-			Condition: map[string]map[string][]string{"StringLike": {"s3:prefix": {prefix + "*"}}},
+			Sid: "CofreListKeys", Effect: "Allow", Principal: principals(users), Resource: []string{whole}, Action: []string{"s3:ListBucket"},
+			Condition: map[string]map[string][]string{"StringLike": {"s3:prefix": prefixes}},
 		},
 	}}
 }

@@ -128,6 +128,7 @@ ceph_start() {
   spawn client.rgw "${malloc[@]}" radosgw -f -c "$conf" -n client.rgw
   wait_for client.rgw 60 rgw_answers "$rgw_port" || return 1
   set_env COFRE_TEST_RGW "http://127.0.0.1:$rgw_port"
+  set_env COFRE_TEST_RGW_UID cofre-site
   set_env COFRE_TEST_RGW_ACCESS_KEY COFRESITE
   set_env COFRE_TEST_RGW_SECRET_KEY "$site"
   set_env COFRE_TEST_RGW_ALT_UID cofre-alt
