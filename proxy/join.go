@@ -87,7 +87,11 @@ func (h *Handler) recordJoined(ctx context.Context, rq *request, up *openUpload,
 func (h *Handler) putLayout(ctx context.Context, up *openUpload, chosen []metadata.UploadPart, sum metadata.Checksum) error {
 	layout := seal.Layout{}
 	for _, p := range chosen {
-		layout.Parts = append(layout.Parts, seal.LayoutPart{Number: p.Number, Size: p.Size, Salt: seal.Salt(p.Salt), MD5: p.MD5})
+		part := seal.LayoutPart{Number: p.Number, Size: p.Size, Salt: seal.Salt(p.Salt), MD5: p.MD5}
+		if p.Checksum.Algorithm == sum.Algorithm {
+			part.Sum = p.Checksum.Value
+		}
+		layout.Parts = append(layout.Parts, part)
 	}
 	if sum.Algorithm != checksum.None {
 		layout.Checksum = &seal.LayoutChecksum{Algorithm: sum.Algorithm, Type: sum.Type, Value: sum.Value}
@@ -104,6 +108,9 @@ func partsOfLayout(l seal.Layout) []metadata.Part {
 	parts := make([]metadata.Part, len(l.Parts))
 	for i, p := range l.Parts {
 		parts[i] = metadata.Part{Number: p.Number, Size: p.Size, Salt: [16]byte(p.Salt), MD5: p.MD5}
+		if p.Sum != nil {
+			parts[i].Checksum = metadata.Checksum{Algorithm: l.Checksum.Algorithm, Value: p.Sum}
+		}
 	}
 	return parts
 }

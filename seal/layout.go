@@ -25,6 +25,7 @@ type LayoutPart struct {
 	Size   int64 // plaintext bytes
 	Salt   Salt
 	MD5    []byte // 16 bytes, nil where the bucket does without
+	Sum    []byte // the part's checksum by the algorithm of Layout.Checksum; nil where there is none, or in older layouts
 }
 
 // LayoutChecksum is the checksum that the client sees of the object.
@@ -110,6 +111,12 @@ func (l Layout) check() error {
 		if p.MD5 != nil && len(p.MD5) != md5.Size {
 			return partFault(FaultLength, p.Number)
 		}
+		if p.Sum != nil && l.Checksum == nil {
+			return partFault(FaultDocument, p.Number)
+		}
+		if p.Sum != nil && len(p.Sum) != l.Checksum.Algorithm.Size() {
+			return partFault(FaultLength, p.Number)
+		}
 	}
 	if c := l.Checksum; c != nil {
 		switch {
@@ -137,6 +144,9 @@ func (l Layout) encode() []byte {
 		b = appendBase64(append(b, `,"salt":`...), p.Salt[:])
 		if p.MD5 != nil {
 			b = appendBase64(append(b, `,"md5":`...), p.MD5)
+		}
+		if p.Sum != nil {
+			b = appendBase64(append(b, `,"sum":`...), p.Sum)
 		}
 		b = append(b, '}')
 	}

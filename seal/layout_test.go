@@ -35,6 +35,11 @@ func drawLayout(t *rapid.T) seal.Layout {
 			Type:      rapid.SampledFrom([]checksum.Type{checksum.FullObject, checksum.Composite}).Draw(t, "type"),
 			Value:     rapid.SliceOfN(rapid.Byte(), alg.Size(), alg.Size()).Draw(t, "value"),
 		}
+		for i := range l.Parts {
+			if rapid.Bool().Draw(t, "has sum") {
+				l.Parts[i].Sum = rapid.SliceOfN(rapid.Byte(), alg.Size(), alg.Size()).Draw(t, "sum")
+			}
+		}
 	}
 	return l
 }
@@ -208,4 +213,18 @@ func TestLayoutSaysHowAnObjectIsRead(t *testing.T) {
 	l.Parts[2].MD5 = make([]byte, 16)
 	_, err := read(l)
 	wantFault(t, "another MD5 in the layout", err, seal.FaultRecord)
+}
+
+func TestLayoutRefusesSumsThatNoPartCanHave(t *testing.T) {
+	dek, id := keys.NewDEK(), keys.NewObjectID()
+	crc := &seal.LayoutChecksum{Algorithm: checksum.CRC32, Type: checksum.FullObject, Value: make([]byte, 4)}
+	for name, l := range map[string]seal.Layout{
+		"no algorithm": {Parts: []seal.LayoutPart{{Number: 1, Sum: make([]byte, 4)}}},
+		"length":       {Parts: []seal.LayoutPart{{Number: 1, Sum: make([]byte, 8)}}, Checksum: crc},
+		"empty":        {Parts: []seal.LayoutPart{{Number: 1, Sum: []byte{}}}, Checksum: crc},
+	} {
+		if _, err := seal.SealLayout(dek, id, l); err == nil {
+			t.Errorf("%s: sealed", name)
+		}
+	}
 }

@@ -53,6 +53,8 @@ func decodeLayoutPart(d document) (LayoutPart, error) {
 			seen++
 		case "md5":
 			p.MD5, err = decodeBase64(d)
+		case "sum":
+			p.Sum, err = decodeBase64(d)
 		default:
 			err = errDocument
 		}
