@@ -162,9 +162,13 @@ func (h *Handler) heal(ctx context.Context, rd reading, t target, f *found) (*me
 	if err != nil {
 		return nil, err
 	}
+	attrs, err := openAttributes(dek, f.envelope, t.Key, f.header)
+	if err != nil {
+		return nil, err
+	}
 	rec := &metadata.Record{
 		Bucket: t.Bucket, Key: t.Key, VersionID: versionOf(f.header), Envelope: f.raw,
-		BackendETag: unquote(f.header.Get("ETag")), Began: h.store.Now(),
+		BackendETag: unquote(f.header.Get("ETag")), ContentType: attrs.Headers["content-type"], Began: h.store.Now(),
 	}
 	if f.envelope.Flags&seal.Multipart != 0 {
 		err = h.healMultipart(ctx, rec, f, dek)

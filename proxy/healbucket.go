@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -151,4 +152,38 @@ func (h *Handler) healVersions(ctx context.Context, missed []target, c HealConfi
 	report.Healed += healed.Load()
 	report.Unsealed += unsealed.Load()
 	return ctx.Err()
+}
+
+// Buckets gives the names of the buckets that the site's backend user owns, and of those that have KEKs in the system bucket
+// although another user owns them; in order, each once.
+func (h *Handler) Buckets(ctx context.Context) ([]string, error) {
+	resp, err := h.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodGet})
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	list, err := s3api.ScanListBuckets(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, b := range list.Buckets {
+		if !h.hidden(b.Name) {
+			names = append(names, b.Name)
+		}
+	}
+	shared, err := h.system().folders(ctx, "buckets/")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range shared {
+		// The KEKs of a bucket stay when it is deleted.
+		if _, err := h.freshFacts(ctx, access.SiteUser, name); err == nil {
+			names = append(names, name)
+		} else if !hasStatus(err, http.StatusNotFound) {
+			return nil, err
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }

@@ -274,15 +274,19 @@ func unquote(etag string) string { return strings.Trim(strings.TrimPrefix(etag, 
 
 // attributes gives what the client said of the object: sealed, or in clear where the envelope's flag says so.
 func (o *object) attributes() (seal.Attributes, error) {
-	header := o.response.Header
-	if o.envelope.Flags&seal.HasAttributes == 0 {
+	return openAttributes(o.dek, o.envelope, o.Key, o.response.Header)
+}
+
+// openAttributes reads what an object's headers say of it, sealed or not.
+func openAttributes(dek keys.DEK, env seal.Envelope, key string, header http.Header) (seal.Attributes, error) {
+	if env.Flags&seal.HasAttributes == 0 {
 		return clearAttributes(header), nil
 	}
 	values := header[headerAttributes]
 	if len(values) != 1 {
 		return seal.Attributes{}, &integrityError{"attributes", errors.New("attributes missing though the envelope says they are there")}
 	}
-	a, err := seal.OpenAttributes(o.dek, o.envelope, o.Key, values[0])
+	a, err := seal.OpenAttributes(dek, env, key, values[0])
 	if err != nil {
 		return seal.Attributes{}, &integrityError{"attributes", err}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"cofre/access"
 	"cofre/keys"
@@ -142,6 +143,35 @@ func (s *System) List(ctx context.Context, prefix string) ([]string, error) {
 			marker = e.Key
 		}
 		if !page.Truncated || len(page.Entries) == 0 {
+			return names, nil
+		}
+	}
+}
+
+// folders gives the names between a prefix and the next slash.
+func (s *System) folders(ctx context.Context, prefix string) ([]string, error) {
+	var names []string
+	marker := ""
+	for {
+		var q s3api.Query
+		q.Set("encoding-type", "url")
+		q.Set("prefix", prefix)
+		q.Set("delimiter", "/")
+		if marker != "" {
+			q.Set("marker", marker)
+		}
+		page, err := s.page(ctx, q)
+		if hasStatus(err, http.StatusForbidden) {
+			return nil, nil // a guest sees the buckets that are shared with it, and has to name them
+		}
+		if err != nil {
+			return nil, systemError("list", err)
+		}
+		for _, p := range page.CommonPrefixes {
+			names = append(names, strings.TrimSuffix(strings.TrimPrefix(p, prefix), "/"))
+			marker = p
+		}
+		if !page.Truncated || len(page.CommonPrefixes) == 0 {
 			return names, nil
 		}
 	}

@@ -1,0 +1,122 @@
+package proxy_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sync/errgroup"
+
+	"cofre/metadata"
+	"cofre/metadata/sqlite"
+	"cofre/proxy"
+)
+
+// TestALostStoreIsMadeAgainRowByRow writes ten thousand objects of every kind, loses the store, and heals an empty one from the
+// backend: each version has the record that it had, but for the times of the rows themselves.
+func TestALostStoreIsMadeAgainRowByRow(t *testing.T) {
+	s := newSite(t, rgwStorage(t), siteConfig{})
+	b := s.bucket(t, "rebuild")
+	s.version(t, b)
+	var writers errgroup.Group
+	writers.SetLimit(16)
+	for i := range 9_900 {
+		writers.Go(func() error {
+			_, err := s.client.PutObject(context.Background(), &s3.PutObjectInput{Bucket: &b, Key: str(fmt.Sprintf("dir %d/object %d", i%97, i/2)),
+				Body: bytes.NewReader(pattern(i % 300)), ContentType: str("text/x-kind"), Metadata: map[string]string{"n": fmt.Sprint(i)}})
+			return err
+		})
+	}
+	algorithms := []types.ChecksumAlgorithm{"", types.ChecksumAlgorithmCrc32, types.ChecksumAlgorithmSha256, types.ChecksumAlgorithmCrc64nvme}
+	for i := range 60 {
+		writers.Go(func() error { return s.twoParts(b, fmt.Sprint("multipart ", i), algorithms[i%len(algorithms)]) })
+	}
+	if err := writers.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 { // copies, half of them of objects in parts, and what is deleted
+		from := fmt.Sprint("multipart ", i)
+		if i%2 == 0 {
+			from = fmt.Sprintf("dir %d/object %d", (2*i)%97, i)
+		}
+		if _, err := s.client.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: &b, Key: str(fmt.Sprint("copy ", i)), CopySource: aws.String(b + "/" + from)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.client.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &b, Key: &from}); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	empty, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "empty.db"), sqlite.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = empty.Close() })
+	lost := newSite(t, s.storage, siteConfig{identity: s.identity, store: empty})
+	report, err := lost.handler.HealBucket(t.Context(), b, proxy.HealConfig{Failed: func(key, version string, err error) {
+		t.Errorf("not healed: %s %s: %v", key, version, err)
+	}})
+	if err != nil || report.Versions != 10_000 || report.Healed != report.Versions {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	compared := 0
+	ignored := cmpopts.IgnoreFields(metadata.Record{}, "Began", "Committed")
+	pages := s3.NewListObjectVersionsPaginator(s.client, &s3.ListObjectVersionsInput{Bucket: &b})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range page.Versions {
+			before, err := s.store.Latest(t.Context(), b, *v.Key, *v.VersionId)
+			if err != nil {
+				t.Fatalf("%s %s: %v", *v.Key, *v.VersionId, err)
+			}
+			after, err := lost.store.Latest(t.Context(), b, *v.Key, *v.VersionId)
+			if err != nil {
+				t.Fatalf("%s %s: %v", *v.Key, *v.VersionId, err)
+			}
+			if diff := cmp.Diff(before, after, ignored, cmpopts.EquateEmpty()); diff != "" {
+				t.Fatalf("%s %s:\n%s", *v.Key, *v.VersionId, diff)
+			}
+			compared++
+		}
+	}
+	if compared != 10_000 {
+		t.Errorf("%d versions compared", compared)
+	}
+	again, err := lost.handler.HealBucket(t.Context(), b, proxy.HealConfig{})
+	if err != nil || again.Known != 10_000 || again.Healed != 0 {
+		t.Errorf("healing again: %+v, %v", again, err)
+	}
+}
+
+// twoParts makes an object of two parts.
+func (s *site) twoParts(bucket, key string, algorithm types.ChecksumAlgorithm) error {
+	ctx := context.Background()
+	up, err := s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: &key, ChecksumAlgorithm: algorithm})
+	if err != nil {
+		return err
+	}
+	var parts []types.CompletedPart
+	for i, size := range []int{5 << 20, 77} {
+		number := num(int32(i + 1))
+		part, err := s.client.UploadPart(ctx, &s3.UploadPartInput{Bucket: &bucket, Key: &key, UploadId: up.UploadId, PartNumber: number,
+			Body: bytes.NewReader(pattern(size)), ChecksumAlgorithm: algorithm})
+		if err != nil {
+			return err
+		}
+		parts = append(parts, types.CompletedPart{PartNumber: number, ETag: part.ETag, ChecksumCRC32: part.ChecksumCRC32,
+			ChecksumSHA256: part.ChecksumSHA256, ChecksumCRC64NVME: part.ChecksumCRC64NVME})
+	}
+	_, err = s.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &bucket, Key: &key, UploadId: up.UploadId,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
+	return err
+}
