@@ -79,6 +79,18 @@ func TestParseAlgorithmIgnoresCase(t *testing.T) {
 	}
 }
 
+func TestIsHeaderKnowsWhatCarriesAChecksum(t *testing.T) {
+	for name, want := range map[string]bool{
+		"x-amz-checksum-crc32": true, "X-Amz-Checksum-Sha256": true, "X-Amz-Checksum-Sha512": true, "x-amz-checksum-": true,
+		"X-Amz-Checksum-Algorithm": false, "X-Amz-Checksum-Type": false, "x-amz-checksum-mode": false,
+		"X-Amz-Sdk-Checksum-Algorithm": false, "X-Amz-Content-Sha256": false, "": false,
+	} {
+		if checksum.IsHeader(name) != want {
+			t.Errorf("IsHeader(%q) is not %v", name, want)
+		}
+	}
+}
+
 func TestParseTypeKnowsTwoWords(t *testing.T) {
 	for _, s := range []string{"FULL_OBJECT", "COMPOSITE"} {
 		if got, ok := checksum.ParseType(s); !ok || string(got) != s {

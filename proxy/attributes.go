@@ -1,9 +1,7 @@
 package proxy
 
 import (
-	"encoding/base64"
 	"net/http"
-	"strconv"
 
 	"cofre/checksum"
 	"cofre/metadata"
@@ -17,22 +15,46 @@ func (h *Handler) getObjectAttributes(rq *request) error {
 	if cerr != nil {
 		return cerr
 	}
-	o, err := h.open(rq.Context(), rq.reading(), rq.target(), func(*metadata.Record) ask { return ask{head: true} })
+	rec, backend, err := h.headRecord(rq)
 	if err != nil {
 		return err
 	}
+	header := rq.w.Header()
+	setVersion(header, backend)
+	if v := backend.Get("Last-Modified"); v != "" {
+		header.Set("Last-Modified", v)
+	}
+	header.Set("Content-Type", "application/xml")
+	rq.w.WriteHeader(http.StatusOK)
+	return s3api.WriteObjectAttributes(rq.w, attributesOf(req, rec, backend))
+}
+
+// headRecord gives what is known of the object that the request names, and the backend's headers that confirm it.
+func (h *Handler) headRecord(rq *request) (*metadata.Record, http.Header, error) {
+	ctx, t := rq.Context(), rq.target()
+	o, err := h.open(ctx, rq.reading(), t, func(*metadata.Record) ask { return ask{head: true} })
+	if isUnsealed(err) {
+		plain, err := h.passed(ctx, rq.reading(), t, err)
+		if err != nil {
+			return nil, nil, err
+		}
+		return plain.record(), plain.header, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
 	o.response.Body.Close()
-	rec := o.record
-	out := s3api.ObjectAttributes{Request: req, ETag: rec.ETag, Size: rec.Size, StorageClass: o.response.Header.Get("x-amz-storage-class")}
+	return o.record, o.response.Header, nil
+}
+
+func attributesOf(req s3api.AttributesRequest, rec *metadata.Record, backend http.Header) s3api.ObjectAttributes {
+	out := s3api.ObjectAttributes{Request: req, ETag: rec.ETag, Size: rec.Size, StorageClass: backend.Get("x-amz-storage-class")}
 	if out.StorageClass == "" {
 		out.StorageClass = "STANDARD"
 	}
 	if rec.Checksum.Algorithm != checksum.None {
 		out.ChecksumAlgorithm, out.ChecksumType = rec.Checksum.Algorithm, string(rec.Checksum.Type)
-		out.Checksum = base64.StdEncoding.EncodeToString(rec.Checksum.Value)
-		if rec.Checksum.Type == checksum.Composite {
-			out.Checksum += "-" + strconv.Itoa(len(rec.Parts))
-		}
+		out.Checksum = checksumText(rec.Checksum, len(rec.Parts))
 	}
 	out.TotalParts = len(rec.Parts)
 	for _, p := range rec.Parts {
@@ -45,12 +67,5 @@ func (h *Handler) getObjectAttributes(rq *request) error {
 		}
 		out.Parts = append(out.Parts, s3api.AttributePart{Number: p.Number, Size: p.Size, ChecksumAlgorithm: p.Checksum.Algorithm, Checksum: p.Checksum.Value})
 	}
-	header := rq.w.Header()
-	setVersion(header, o.response.Header)
-	if v := o.response.Header.Get("Last-Modified"); v != "" {
-		header.Set("Last-Modified", v)
-	}
-	header.Set("Content-Type", "application/xml")
-	rq.w.WriteHeader(http.StatusOK)
-	return s3api.WriteObjectAttributes(rq.w, out)
+	return out
 }

@@ -2,22 +2,15 @@ package proxy
 
 import (
 	"context"
-	"encoding/base64"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 
-	"cofre/checksum"
 	"cofre/metadata"
 	"cofre/s3api"
 )
 
 // choose finds the attempt of each listed part, and checks what S3 checks of a list.
 func (h *Handler) choose(ctx context.Context, rq *request, up *openUpload, list []s3api.CompletePart) ([]metadata.UploadPart, error) {
-	if len(list) == 0 {
-		return nil, s3api.ErrMalformedXML
-	}
 	for i := 1; i < len(list); i++ {
 		if list[i].Number <= list[i-1].Number {
 			return nil, s3api.ErrInvalidPartOrder
@@ -44,8 +37,11 @@ func (h *Handler) choose(ctx context.Context, rq *request, up *openUpload, list 
 				return nil, err
 			}
 		}
-		if !etagMatches(p.ETag, row.ETag) || !checksumsMatch(p, row.UploadPart) {
+		if !etagMatches(p.ETag, row.ETag) {
 			return nil, invalidPart(up, p)
+		}
+		if err := checkListed(up, p, row.UploadPart); err != nil {
+			return nil, err
 		}
 		if i < len(list)-1 && row.Size < minPartSize {
 			return nil, s3api.ErrEntityTooSmall.Field("ProposedSize", strconv.FormatInt(row.Size, 10)).
@@ -58,16 +54,6 @@ func (h *Handler) choose(ctx context.Context, rq *request, up *openUpload, list 
 
 func invalidPart(up *openUpload, p s3api.CompletePart) error {
 	return s3api.ErrInvalidPart.Field("UploadId", up.ID).Field("PartNumber", strconv.Itoa(p.Number)).Field("ETag", p.ETag)
-}
-
-// checksumsMatch compares what the list says of a part with what was verified when it came.
-func checksumsMatch(p s3api.CompletePart, row metadata.UploadPart) bool {
-	for alg, text := range p.Checksums {
-		if alg != row.Checksum.Algorithm || text != base64.StdEncoding.EncodeToString(row.Checksum.Value) {
-			return false
-		}
-	}
-	return true
 }
 
 type partRow struct {
@@ -133,64 +119,4 @@ func (h *Handler) keptAttempt(ctx context.Context, up *openUpload, number int, b
 		}
 	}
 	return metadata.UploadPart{}, s3api.ErrInvalidPart
-}
-
-// objectChecksum makes the object's checksum from its parts', and compares it with what the client expects, and the size.
-func (h *Handler) objectChecksum(rq *request, up *openUpload, chosen []metadata.UploadPart) (metadata.Checksum, error) {
-	if text := rq.call.Header.Get("x-amz-mp-object-size"); text != "" {
-		var total int64
-		for _, p := range chosen {
-			total += p.Size
-		}
-		if n, err := strconv.ParseInt(text, 10, 64); err != nil || n != total {
-			return metadata.Checksum{}, s3api.ErrInvalidRequest.With("The provided 'x-amz-mp-object-size' header value does not match what was computed.")
-		}
-	}
-	sum, err := joinChecksums(up, chosen)
-	if err != nil {
-		return sum, err
-	}
-	for _, alg := range checksum.All() {
-		text := rq.call.Header.Get(alg.Header())
-		if text == "" {
-			continue
-		}
-		if alg != sum.Algorithm {
-			return sum, s3api.ErrInvalidRequest.With("Checksum Type mismatch occurred, expected checksum Type: " + sum.Algorithm.String() + ", actual checksum Type: " + alg.String())
-		}
-		bare, _, _ := strings.Cut(text, "-")
-		if bare != base64.StdEncoding.EncodeToString(sum.Value) {
-			return sum, s3api.ErrBadDigest.With("The " + alg.String() + " you specified did not match the calculated checksum.")
-		}
-	}
-	return sum, nil
-}
-
-// joinChecksums makes the object's checksum of the kind that Create named. Where it named none the parts have S3's default, of which
-// the object's is made, or what each sender chose: of several kinds, or of one that Create should have named, nothing is made.
-func joinChecksums(up *openUpload, chosen []metadata.UploadPart) (metadata.Checksum, error) {
-	alg, kind := up.ChecksumAlgorithm, up.ChecksumType
-	if alg == checksum.None {
-		if slices.ContainsFunc(chosen, func(p metadata.UploadPart) bool { return p.Checksum.Algorithm != defaultChecksum }) {
-			return metadata.Checksum{}, nil
-		}
-		alg, kind = defaultChecksum, checksum.FullObject
-	}
-	sum := metadata.Checksum{Algorithm: alg, Type: kind}
-	values := make([][]byte, len(chosen))
-	for i, p := range chosen {
-		if p.Checksum.Algorithm != alg {
-			return metadata.Checksum{}, s3api.ErrInvalidPart
-		}
-		values[i] = p.Checksum.Value
-	}
-	if sum.Type == checksum.Composite {
-		sum.Value = checksum.CompositeOf(alg, values)
-		return sum, nil
-	}
-	sum.Value = values[0]
-	for i := 1; i < len(values); i++ {
-		sum.Value = checksum.Combine(alg, sum.Value, values[i], chosen[i].Size)
-	}
-	return sum, nil
 }

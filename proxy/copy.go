@@ -66,10 +66,10 @@ func (h *Handler) parseCopy(rq *request) (*copying, error) {
 	if _, cerr = s3api.ParseObjectLock(rq.call.Header, h.cfg.Clock()); cerr != nil {
 		return nil, cerr
 	}
-	if c.replace, err = directive(rq.call.Header, "x-amz-metadata-directive"); err != nil {
+	if c.replace, err = directive(rq.call.Header, "metadata"); err != nil {
 		return nil, err
 	}
-	if c.tags.replace, err = directive(rq.call.Header, "x-amz-tagging-directive"); err != nil {
+	if c.tags.replace, err = directive(rq.call.Header, "tagging"); err != nil {
 		return nil, err
 	}
 	if c.tags.replace {
@@ -78,13 +78,13 @@ func (h *Handler) parseCopy(rq *request) (*copying, error) {
 	if name := rq.call.Header.Get("x-amz-checksum-algorithm"); name != "" {
 		alg, ok := checksum.ParseAlgorithm(name)
 		if !ok {
-			return nil, s3api.ErrInvalidRequest.With("Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+			return nil, errUnsupportedChecksum
 		}
 		c.algorithm = alg
 	}
 	self := source.Bucket == c.dest.Bucket && source.Key == c.dest.Key && source.VersionID == ""
 	if self && !c.replace && !c.tags.replace && rq.call.Header.Get("x-amz-storage-class") == "" &&
-		rq.call.Header.Get("x-amz-website-redirect-location") == "" && rq.call.Header.Get(headerSSE) == "" && rq.encryption.customerKey == nil && c.algorithm == checksum.None {
+		rq.call.Header.Get("x-amz-website-redirect-location") == "" && rq.call.Header.Get(headerSSE) == "" && rq.encryption.customerKey == nil {
 		return nil, s3api.ErrInvalidRequest.With("This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
 	return c, nil
@@ -95,14 +95,16 @@ func (rq *request) readingSource() reading {
 	return reading{as: rq.as(), customerKey: rq.encryption.sourceKey}
 }
 
-func directive(header http.Header, name string) (replace bool, err error) {
+// directive reads x-amz-metadata-directive or x-amz-tagging-directive.
+func directive(header http.Header, of string) (replace bool, err error) {
+	name := "x-amz-" + of + "-directive"
 	switch header.Get(name) {
 	case "", "COPY":
 		return false, nil
 	case "REPLACE":
 		return true, nil
 	default:
-		return false, s3api.ErrInvalidArgument.With("Unknown "+name+".").Field("ArgumentName", name).Field("ArgumentValue", header.Get(name))
+		return false, s3api.ErrInvalidArgument.With("Unknown "+of+" directive.").Field("ArgumentName", name).Field("ArgumentValue", header.Get(name))
 	}
 }
 
@@ -112,7 +114,7 @@ func (h *Handler) copy(ctx context.Context, rq *request, c *copying) (*answer, e
 		return nil, err
 	}
 	for range openAttempts {
-		o, err := h.open(ctx, rq.readingSource(), c.source, func(*metadata.Record) ask { return ask{head: true} })
+		o, err := h.openSource(ctx, rq, c.source, func(*metadata.Record) ask { return ask{head: true} })
 		if isUnsealed(err) {
 			return h.copyUnsealed(ctx, rq, c, err)
 		}
@@ -120,7 +122,7 @@ func (h *Handler) copy(ctx context.Context, rq *request, c *copying) (*answer, e
 			return nil, err
 		}
 		o.response.Body.Close()
-		if err := c.judge(o); err != nil {
+		if err := c.judge(o.record, o.response.Header); err != nil {
 			return nil, err
 		}
 		attrs, err := c.attributes(rq, o)
@@ -146,11 +148,11 @@ func (h *Handler) copy(ctx context.Context, rq *request, c *copying) (*answer, e
 }
 
 // judge checks the source against the client's conditions and S3's limit.
-func (c *copying) judge(o *object) error {
-	if err := c.conds.Source(o.record.ETag, lastModifiedOf(o.response.Header)); err != nil {
+func (c *copying) judge(rec *metadata.Record, header http.Header) error {
+	if err := c.conds.Source(rec.ETag, lastModifiedOf(header)); err != nil {
 		return err
 	}
-	if o.record.Size > maxObjectSize {
+	if rec.Size > maxObjectSize {
 		return s3api.ErrInvalidRequest.With("The specified copy source is larger than the maximum allowable size for a copy source: 5368709120")
 	}
 	return nil
@@ -169,12 +171,12 @@ func (c *copying) attributes(rq *request, o *object) (seal.Attributes, error) {
 
 // copyStreamed reads the source, verified, and writes it as a new object with a DEK of its own.
 func (h *Handler) copyStreamed(ctx context.Context, rq *request, c *copying) (*answer, error) {
-	o, err := h.open(ctx, rq.readingSource(), c.source, func(rec *metadata.Record) ask { return ask{whole: true, n: rec.Size} })
+	o, err := h.openSource(ctx, rq, c.source, func(rec *metadata.Record) ask { return ask{whole: true, n: rec.Size} })
 	if err != nil {
 		return nil, err
 	}
 	defer o.response.Body.Close()
-	if err := c.judge(o); err != nil {
+	if err := c.judge(o.record, o.response.Header); err != nil {
 		return nil, err
 	}
 	// Of this very object: the one that was looked at first may have been replaced since.
@@ -185,12 +187,8 @@ func (h *Handler) copyStreamed(ctx context.Context, rq *request, c *copying) (*a
 	dec := h.decrypter(ctx, o)
 	defer dec.Close()
 	body := h.digesting(c.dest.Bucket, dec, c.checksumOf(o.record))
-	header := copyHeaders(rq.call.Header)
-	if c.tags.header != "" {
-		header.Set("x-amz-tagging", c.tags.header)
-	}
 	w, err := h.write(ctx, rq, newObject{
-		target: c.dest, size: o.record.Size, body: body, attrs: attrs, digests: body.footer, header: header, conds: c.write,
+		target: c.dest, size: o.record.Size, body: body, attrs: attrs, digests: body.footer, header: c.streamedHeaders(rq.call.Header), conds: c.write,
 	})
 	if err != nil {
 		return nil, err
@@ -208,18 +206,12 @@ func (c *copying) checksumOf(rec *metadata.Record) checksum.Algorithm {
 
 // copyUnsealed seals a copy of an object that lies in clear, where the bucket's policy serves such objects at all.
 func (h *Handler) copyUnsealed(ctx context.Context, rq *request, c *copying, found error) (*answer, error) {
-	var plain *unsealedObject
-	if !errors.As(found, &plain) || !h.cfg.Bucket(c.source.Bucket).PassUnsealed {
-		return nil, found
-	}
-	if err := h.mayPass(ctx, c.source, versionOf(plain.header)); err != nil {
+	plain, err := h.passed(ctx, rq.readingSource(), c.source, found)
+	if err != nil {
 		return nil, err
 	}
-	etag := unquote(plain.header.Get("ETag"))
-	if err := c.conds.Source(etag, lastModifiedOf(plain.header)); err != nil {
-		return nil, err
-	}
-	if err := h.refuseSealedBody(ctx, rq.as(), c.source, etag); err != nil {
+	rec := plain.record()
+	if err := c.judge(rec, plain.header); err != nil {
 		return nil, err
 	}
 	attrs := clearAttributes(plain.header)
@@ -229,28 +221,31 @@ func (h *Handler) copyUnsealed(ctx context.Context, rq *request, c *copying, fou
 			return nil, cerr
 		}
 	}
-	resp, err := h.backend.Do(ctx, rq.as(), &BackendRequest{
-		Method: http.MethodGet, Bucket: c.source.Bucket, Key: c.source.Key, Query: c.source.query(), Header: http.Header{"If-Match": {quote(etag)}},
-	})
+	if c.tags.header, err = h.copyTags(ctx, rq, c); err != nil {
+		return nil, err
+	}
+	src, err := h.openUnsealed(ctx, rq.readingSource(), c.source, plain, 0, rec.Size)
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
-	if _, _, err := envelopeOf(resp.Header); !errors.Is(err, errUnsealed) {
-		return nil, errChanged
-	}
-	size, err := totalSize(resp)
-	if err != nil {
-		return nil, err
-	}
-	body := h.digesting(c.dest.Bucket, resp.Body, c.algorithm)
+	defer src.Close()
+	body := h.digesting(c.dest.Bucket, src, c.algorithm)
 	w, err := h.write(ctx, rq, newObject{
-		target: c.dest, size: size, body: body, attrs: attrs, digests: body.footer, header: copyHeaders(rq.call.Header), conds: c.write,
+		target: c.dest, size: rec.Size, body: body, attrs: attrs, digests: body.footer, header: c.streamedHeaders(rq.call.Header), conds: c.write,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return copyAnswer(rq, resp.Header, w.header, w.record), nil
+	return copyAnswer(rq, plain.header, w.header, w.record), nil
+}
+
+// streamedHeaders is what of the request the backend acts upon where the copy is a new object, tags included.
+func (c *copying) streamedHeaders(from http.Header) http.Header {
+	header := copyHeaders(from)
+	if c.tags.header != "" {
+		header.Set("x-amz-tagging", c.tags.header)
+	}
+	return header
 }
 
 // copyAnswer is the CopyObjectResult with its headers.

@@ -30,39 +30,18 @@ func (h *Handler) copyPart(ctx context.Context, rq *request, number int, source 
 	if err != nil {
 		return nil, err
 	}
-	var rangeErr error
-	o, err := h.open(ctx, rq.readingSource(), source, func(rec *metadata.Record) ask {
-		a := ask{whole: true, n: rec.Size}
-		rangeErr = nil
-		if text := rq.call.Header.Get("x-amz-copy-source-range"); text != "" {
-			r, err := s3api.ParseCopySourceRange(text, rec.Size)
-			if err != nil {
-				rangeErr = err
-				return ask{head: true}
-			}
-			a = ask{off: r.Off, n: r.Len}
-		}
-		return a
-	})
+	src, err := h.openPartSource(ctx, rq, source, conds)
 	if err != nil {
 		return nil, err
 	}
-	defer o.response.Body.Close()
-	if err := conds.Source(o.record.ETag, lastModifiedOf(o.response.Header)); err != nil {
-		return nil, err
-	}
-	if rangeErr != nil {
-		return nil, rangeErr
-	}
-	dec := h.decrypter(ctx, o)
-	defer dec.Close()
-	body := h.digesting(up.Bucket, dec, up.ChecksumAlgorithm)
-	row, err := h.sendPart(ctx, rq, up, newPart{number: number, size: o.ask.n, body: body, digests: body.footer})
+	defer src.close()
+	body := h.digesting(up.Bucket, src, up.ChecksumAlgorithm)
+	row, err := h.sendPart(ctx, rq, up, newPart{number: number, size: src.size, body: body, digests: body.footer})
 	if err != nil {
 		return nil, err
 	}
 	header := http.Header{}
-	if v := o.response.Header.Get("x-amz-version-id"); v != "" {
+	if v := src.header.Get("x-amz-version-id"); v != "" {
 		header.Set("x-amz-copy-source-version-id", v)
 	}
 	up.setEncryption(rq, header)
@@ -71,4 +50,81 @@ func (h *Handler) copyPart(ctx context.Context, rq *request, number int, source 
 			ETag: row.ETag, LastModified: h.cfg.Clock(), ChecksumAlgorithm: row.Checksum.Algorithm, Checksum: checksumText(row.Checksum, 0),
 		})
 	}}, nil
+}
+
+// partSource is the plaintext that a part is copied from.
+type partSource struct {
+	io.Reader
+	size   int64
+	header http.Header // of the backend's answer
+	close  func()
+}
+
+// openPartSource opens the range of the source that the request names, once its conditions hold.
+func (h *Handler) openPartSource(ctx context.Context, rq *request, source target, conds s3api.Conditions) (*partSource, error) {
+	var (
+		span    ask
+		refused error
+	)
+	o, err := h.openSource(ctx, rq, source, func(rec *metadata.Record) ask {
+		if span, refused = copySpan(rq.call.Header, rec.Size); refused != nil {
+			return ask{head: true} // what the record says of the size is still to be confirmed
+		}
+		return span
+	})
+	if isUnsealed(err) {
+		return h.openUnsealedSource(ctx, rq, source, conds, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if cerr := conds.Source(o.record.ETag, lastModifiedOf(o.response.Header)); cerr != nil {
+		refused = cerr
+	}
+	if refused != nil {
+		o.response.Body.Close()
+		return nil, refused
+	}
+	dec := h.decrypter(ctx, o)
+	return &partSource{Reader: dec, size: span.n, header: o.response.Header, close: func() {
+		dec.Close()
+		o.response.Body.Close()
+	}}, nil
+}
+
+// openUnsealedSource is openPartSource for an object that lies in clear, where the bucket's policy serves such objects.
+func (h *Handler) openUnsealedSource(ctx context.Context, rq *request, source target, conds s3api.Conditions, found error) (*partSource, error) {
+	plain, err := h.passed(ctx, rq.readingSource(), source, found)
+	if err != nil {
+		return nil, err
+	}
+	rec := plain.record()
+	if err := conds.Source(rec.ETag, lastModifiedOf(plain.header)); err != nil {
+		return nil, err
+	}
+	span, err := copySpan(rq.call.Header, rec.Size)
+	if err != nil {
+		return nil, err
+	}
+	body, err := h.openUnsealed(ctx, rq.readingSource(), source, plain, span.off, span.n)
+	if err != nil {
+		return nil, err
+	}
+	return &partSource{Reader: body, size: span.n, header: plain.header, close: func() { body.Close() }}, nil
+}
+
+// copySpan reads which bytes of a source of this size the request names: all of them without x-amz-copy-source-range.
+func copySpan(header http.Header, size int64) (ask, error) {
+	text := header.Get("x-amz-copy-source-range")
+	if text == "" {
+		if size > maxObjectSize {
+			return ask{}, s3api.ErrInvalidRequest.With("The specified copy source is larger than the maximum allowable size for a copy source: 5368709120")
+		}
+		return ask{whole: true, n: size}, nil
+	}
+	r, err := s3api.ParseCopySourceRange(text, size)
+	if err != nil {
+		return ask{}, err
+	}
+	return ask{off: r.Off, n: r.Len}, nil
 }

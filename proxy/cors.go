@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -57,29 +58,47 @@ func newCORSCache() *corsCache {
 // method, so it is answered before anything is verified.
 func (h *Handler) preflight(rq *request) error {
 	origin, method := rq.Header.Get("Origin"), rq.Header.Get("Access-Control-Request-Method")
-	switch {
-	case origin == "" || len(origin) > maxOrigin:
+	if origin == "" || len(origin) > maxOrigin {
 		return s3api.ErrBadRequest.With("Insufficient information. Origin request header needed.")
-	case method == "":
-		return s3api.ErrBadRequest.With("Invalid Access-Control-Request-Method: null")
 	}
-	forbidden := s3api.ErrCORSForbidden.Field("Method", method).Field("ResourceType", corsResource(rq.call))
 	if rq.call.Bucket == "" || h.hidden(rq.call.Bucket) {
-		return forbidden
+		return corsRefusal("Bucket not found", method)
 	}
 	allowed, err := h.askCORS(rq.Context(), rq.call.Bucket, origin, method, rq.Header.Get("Access-Control-Request-Headers"))
 	switch {
 	case hasStatus(err, http.StatusNotFound):
-		return err
+		return corsRefusal("Bucket not found", method)
 	case err != nil && !refusesCORS(err):
 		return err
+	case len(allowed) == 0 && h.withoutCORS(rq.Context(), rq.call.Bucket):
+		return corsRefusal("CORS is not enabled for this bucket.", method)
+	case method == "":
+		return s3api.ErrBadRequest.With("Invalid Access-Control-Request-Method: null")
 	case len(allowed) == 0:
-		return forbidden
+		return s3api.ErrCORSForbidden.Field("Method", method).Field("ResourceType", corsResource(rq.call))
 	}
 	setCORS(rq.w.Header(), allowed)
 	rq.w.Header().Set("Content-Length", "0")
 	rq.w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// corsRefusal is the error of a preflight to what has no rules. S3 speaks of the bucket then, also where an object was named.
+func corsRefusal(why, method string) *s3api.Error {
+	return s3api.ErrCORSForbidden.With("CORSResponse: "+why).
+		Field("Method", cmp.Or(method, http.MethodOptions)).Field("ResourceType", "BUCKET")
+}
+
+// withoutCORS says that a bucket has no rules at all, of which the backend's answer to a preflight says nothing. Where the
+// site's own identity may not look, it may have some.
+func (h *Handler) withoutCORS(ctx context.Context, bucket string) bool {
+	var q s3api.Query
+	q.Set("cors", "")
+	resp, err := h.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodGet, Bucket: bucket, Query: q})
+	if err == nil {
+		resp.Body.Close()
+	}
+	return hasCode(err, s3api.ErrNoSuchCORSConfiguration.Code)
 }
 
 func corsResource(c s3api.Call) string {
@@ -133,7 +152,10 @@ func refusesCORS(err error) bool {
 
 // askCORS asks the backend what the bucket allows to scripts of an origin: headers, or none with the backend's error.
 func (h *Handler) askCORS(ctx context.Context, bucket, origin, method, headers string) (http.Header, error) {
-	header := http.Header{"Origin": {origin}, "Access-Control-Request-Method": {method}}
+	header := http.Header{"Origin": {origin}}
+	if method != "" {
+		header.Set("Access-Control-Request-Method", method)
+	}
 	if headers != "" {
 		header.Set("Access-Control-Request-Headers", headers)
 	}

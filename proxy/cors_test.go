@@ -68,7 +68,7 @@ func TestBrowsersOfAllowedOriginsSeeAnswersOfPrivateBuckets(t *testing.T) {
 	s.send(t, request{method: "OPTIONS", bucket: b, unsigned: true}).want(t, 400, "BadRequest")
 	nowhere := preflight(good, "Access-Control-Request-Method", "GET")
 	nowhere.bucket = "no-such-bucket" + s.bucketTag
-	s.send(t, nowhere).want(t, 404, "NoSuchBucket")
+	s.send(t, nowhere).want(t, 403, "AccessForbidden")
 
 	s.send(t, from(good, get)).want(t, 200, "").allowed(t, "GET", good)
 	s.send(t, from(good, get, "If-None-Match", *etag)).want(t, 304, "").allowed(t, "304", good)

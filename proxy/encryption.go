@@ -59,25 +59,25 @@ func (h *Handler) parseEncryption(header http.Header, secure bool) (encryption, 
 		return encryption{}, s3api.ErrInvalidRequest.With("Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection.")
 	}
 	switch sse := header.Get(headerSSE); sse {
-	case "":
+	case "", algorithmAES256:
 		if header.Get(headerKMSKey) != "" {
-			return e, s3api.ErrInvalidArgument.With("Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms")
-		}
-	case algorithmAES256:
-		if header.Get(headerKMSKey) != "" {
-			return e, s3api.ErrInvalidArgument.With("Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms")
+			return e, encryptionArgument("Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms")
 		}
 	case "aws:kms", "aws:kms:dsse":
 		e.kms = true
 	default:
-		return e, s3api.ErrInvalidArgument.With("The encryption method specified is not supported").
-			Field("ArgumentName", "x-amz-server-side-encryption").Field("ArgumentValue", sse)
+		return e, encryptionArgument("The encryption method specified is not supported").Field("ArgumentValue", sse)
 	}
 	if e.customerKey != nil && header.Get(headerSSE) != "" {
-		return e, s3api.ErrInvalidArgument.With("Server Side Encryption with Customer provided key is incompatible with the encryption method specified").
-			Field("ArgumentName", "x-amz-server-side-encryption").Field("ArgumentValue", header.Get(headerSSE))
+		return e, encryptionArgument("Server Side Encryption with Customer provided key is incompatible with the encryption method specified").
+			Field("ArgumentValue", header.Get(headerSSE))
 	}
 	return e, nil
+}
+
+// encryptionArgument is what S3 says of headers of encryption that do not go together. It names this one whichever it means.
+func encryptionArgument(message string) *s3api.Error {
+	return s3api.ErrInvalidArgument.With(message).Field("ArgumentName", strings.ToLower(headerSSE))
 }
 
 // customerKey reads the three headers of a customer key, which come together or not at all.
@@ -86,26 +86,27 @@ func customerKey(header http.Header, prefix string) (key []byte, keyMD5 string, 
 	if algorithm == "" && text == "" && sum == "" {
 		return nil, "", nil
 	}
-	refuse := func(message, name string) (_ []byte, _ string, err *s3api.Error) {
-		return nil, "", s3api.ErrInvalidArgument.With(message).Field("ArgumentName", strings.ToLower(prefix+name))
+	refuse := func(message string) (_ []byte, _ string, err *s3api.Error) {
+		return nil, "", encryptionArgument(message)
 	}
 	switch {
 	case algorithm == "":
-		return refuse("Requests specifying Server Side Encryption with Customer provided keys must provide a valid encryption algorithm.", suffixAlgorithm)
+		return refuse("Requests specifying Server Side Encryption with Customer provided keys must provide a valid encryption algorithm.")
 	case algorithm != algorithmAES256:
-		return nil, "", s3api.ErrInvalidEncryptionAlgorithm
+		return nil, "", s3api.ErrInvalidEncryptionAlgorithm.
+			Field("ArgumentName", strings.ToLower(headerSSE)).Field("ArgumentValue", algorithm)
 	case text == "":
-		return refuse("Requests specifying Server Side Encryption with Customer provided keys must provide an appropriate secret key.", suffixKey)
+		return refuse("Requests specifying Server Side Encryption with Customer provided keys must provide an appropriate secret key.")
 	case sum == "":
-		return refuse("Requests specifying Server Side Encryption with Customer provided keys must provide the client calculated MD5 of the secret key.", suffixKeyMD5)
+		return refuse("Requests specifying Server Side Encryption with Customer provided keys must provide the client calculated MD5 of the secret key.")
 	}
 	key, decodeErr := base64.StdEncoding.DecodeString(text)
 	if decodeErr != nil || len(key) != customerKeyBytes {
-		return refuse("The secret key was invalid for the specified algorithm.", suffixKey)
+		return refuse("The secret key was invalid for the specified algorithm.")
 	}
 	want := md5.Sum(key)
 	if subtle.ConstantTimeCompare([]byte(base64.StdEncoding.EncodeToString(want[:])), []byte(sum)) != 1 {
-		return refuse("The calculated MD5 hash of the key did not match the hash that was provided.", suffixKeyMD5)
+		return refuse("The calculated MD5 hash of the key did not match the hash that was provided.")
 	}
 	return key, sum, nil
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/http"
 	"strings"
 
 	"cofre/s3api"
@@ -32,8 +33,8 @@ func (rq *request) elements(code string) [][2]string {
 	switch code {
 	case "NoSuchUpload", "InvalidPartOrder":
 		return query("UploadId", "uploadId")
-	case "InvalidPartNumber":
-		return query("PartNumberRequested", "partNumber")
+	case "RequestHeaderSectionTooLarge":
+		return [][2]string{{"MaxSizeAllowed", "8192"}} // bytes of all headers on S3
 	case "ConditionalRequestConflict":
 		return append(rq.condition("If-None-Match", "If-Match"), [2]string{"Key", call.Key})
 	case "MethodNotAllowed": // of storage that knows a delete marker when it sees one
@@ -47,7 +48,7 @@ func (rq *request) elements(code string) [][2]string {
 	switch code {
 	case "NoSuchBucket", "BucketNotEmpty", "BucketAlreadyExists", "BucketAlreadyOwnedByYou", "InvalidBucketName", "NoSuchBucketPolicy",
 		"NoSuchCORSConfiguration", "NoSuchLifecycleConfiguration", "NoSuchPublicAccessBlockConfiguration", "NoSuchTagSet",
-		"ObjectLockConfigurationNotFoundError":
+		"ReplicationConfigurationNotFoundError", "ObjectLockConfigurationNotFoundError":
 		return [][2]string{{"BucketName", call.Bucket}}
 	case "NoSuchKey":
 		return [][2]string{{"Key", call.Key}}
@@ -80,15 +81,35 @@ func (rq *request) preciser(e *s3api.Error) *s3api.Error {
 	case e.Code == "InvalidArgument" && e.Message == s3api.ErrInvalidArgument.Message && until != "":
 		return s3api.ErrInvalidArgument.With("The retain until date must be in the future!").
 			Field("ArgumentName", "x-amz-object-lock-retain-until-date").Field("ArgumentValue", until)
-	case e.Code == "NoSuchKey" && rq.call.Key == "": // a grantee, whom RGW looks for like a key
-		for _, name := range aclHeaders[1:] {
-			if strings.Contains(strings.ToLower(header.Get(name)), "emailaddress") {
-				return s3api.ErrUnresolvableGrantByEmailAddress
-			}
-			if header.Get(name) != "" {
-				return s3api.ErrInvalidArgument.With("Invalid id").Field("ArgumentName", "id").Field("ArgumentValue", header.Get(name))
-			}
+	case e.Code == "NoSuchKey" && takesGrants(rq.call.Op): // a grantee, whom RGW looks for like a key
+		return unknownGrantee(header, e)
+	}
+	return e
+}
+
+// takesGrants says whether an operation takes grants in headers, and asks for no object that could be missing.
+func takesGrants(op s3api.Operation) bool {
+	switch op {
+	case s3api.CreateBucket, s3api.PutBucketAcl, s3api.PutObject, s3api.PostObject, s3api.CreateMultipartUpload, s3api.CopyObject:
+		return true
+	}
+	return false
+}
+
+// unknownGrantee is the error of grants in headers one of whose grantees is not known; e where there are none.
+func unknownGrantee(header http.Header, e *s3api.Error) *s3api.Error {
+	for _, name := range aclHeaders[1:] {
+		value := header.Get(name)
+		kind, who, ok := strings.Cut(value, "=")
+		switch {
+		case !ok:
+			continue
+		case strings.Contains(strings.ToLower(value), "emailaddress"):
+			return s3api.ErrUnresolvableGrantByEmailAddress
+		case strings.EqualFold(strings.TrimSpace(kind), "id") && !strings.Contains(who, ","):
+			value = strings.Trim(strings.TrimSpace(who), `"`) // of several, which of them is not said
 		}
+		return s3api.ErrInvalidArgument.With("Invalid id").Field("ArgumentName", "id").Field("ArgumentValue", value)
 	}
 	return e
 }
@@ -110,13 +131,4 @@ func tooLong(e *s3api.Error) *s3api.Error {
 		}
 	}
 	return e
-}
-
-// resource is the path as the client sent it, also that of a request that was not understood.
-func (rq *request) resource() string {
-	if rq.call.RawPath != "" {
-		return rq.call.RawPath
-	}
-	path, _, _ := strings.Cut(rq.RequestURI, "?")
-	return path
 }

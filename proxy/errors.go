@@ -124,8 +124,8 @@ func (h *Handler) fail(rq *request, err error) {
 		// What is left of the body must never be read as the next request (RFC 9112 section 9.3).
 		header.Set("Connection", "close")
 	}
-	s3api.WriteError(rq.w, e, rq.resource(), rq.event.ID, rq.event.ID, rq.Method == http.MethodHead)
-	h.linger(rq)
+	s3api.WriteError(rq.w, e, rq.call.RawPath, rq.event.ID, rq.event.ID, rq.Method == http.MethodHead)
+	rq.refused = true
 }
 
 // A client that sends a body without asking first (Expect) may look for its answer only when all of it is sent. A connection
@@ -142,7 +142,7 @@ const (
 func (h *Handler) linger(rq *request) {
 	stalled := rq.w.stalled != nil && rq.w.stalled.Load()
 	waits := rq.event.BytesIn == 0 && strings.EqualFold(rq.Header.Get("Expect"), "100-continue")
-	if rq.ContentLength == 0 || stalled || waits {
+	if !rq.refused || rq.ContentLength == 0 || stalled || waits {
 		return
 	}
 	limit, patience := int64(lingerStranger), lingerStrangerTime
@@ -157,9 +157,6 @@ func (h *Handler) linger(rq *request) {
 	if conn.Flush() != nil || conn.SetReadDeadline(time.Now().Add(patience)) != nil {
 		return
 	}
-	// The work is done: what lingers must keep nobody else out.
-	h.inFlight.Add(-1)
-	defer h.inFlight.Add(1)
 	_, _ = io.CopyN(io.Discard, body, limit) // however it ends, the connection is closed
 }
 

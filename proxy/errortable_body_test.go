@@ -9,6 +9,7 @@ import (
 
 	"cofre/checksum"
 	"cofre/proxy"
+	"cofre/seal"
 	"cofre/sigv4/sigv4test"
 )
 
@@ -31,7 +32,8 @@ func bodyRows(w *errorWorld) []errorRow {
 	const short = "You did not provide the number of bytes specified by the Content-Length HTTP header"
 	return []errorRow{
 		{name: "more than 5 GiB", code: "EntityTooLarge", fields: [][2]string{{"ProposedSize", "5368709121"}, {"MaxSizeAllowed", "5368709120"}}, send: headAlone(put, 5<<30+1)},
-		{name: "more than the storage takes", code: "EntityTooLarge", send: elsewhere(siteConfig{limits: proxy.Limits{MaxPutSize: 100}}, request{method: "PUT", bucket: w.b, key: "new", payload: body("x")})},
+		{name: "more than the storage takes", code: "EntityTooLarge", fields: [][2]string{{"ProposedSize", "1001"}, {"MaxSizeAllowed", "1000"}},
+			send: elsewhere(siteConfig{limits: proxy.Limits{MaxPutSize: seal.StoredSize(1000)}}, request{method: "PUT", bucket: w.b, key: "new", payload: body(repeat("x", 1001))})},
 		{name: "cut off", code: "IncompleteBody", message: short, send: func(t *testing.T, w *errorWorld) reply { return w.cutOff(t, []byte("0123456789"), 20) }},
 		{name: "no length", code: "MissingContentLength", rq: request{method: "PUT", bucket: w.b, key: "new", payload: body("x"), spoil: withoutLength}},
 		{name: "framed without the payload's length", code: "MissingContentLength", send: framed()},

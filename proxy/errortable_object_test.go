@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"cofre/proxy"
 	"cofre/s3api"
@@ -50,6 +51,13 @@ func formRows(w *errorWorld) []errorRow {
 		{name: "operator", code: "InvalidPolicyDocument", message: "Invalid Policy: Invalid Condition: unknown operation 'like'.", send: post(form(key, []any{"like", "$key", "a"}))},
 		{name: "form too large", code: "EntityTooLarge", fields: [][2]string{{"ProposedSize", "10"}, {"MaxSizeAllowed", "9"}}, send: post(form(key, []any{"content-length-range", 1, 9}))},
 		{name: "form too small", code: "EntityTooSmall", fields: [][2]string{{"ProposedSize", "10"}, {"MinSizeAllowed", "11"}}, send: post(form(key, []any{"content-length-range", 11, 12}))},
+		{name: "form's ACL", code: "InvalidArgument", message: "The canned ACL is not valid.", fields: argument("x-amz-acl", "public"), send: post(form(append([][2]string{{"acl", "public"}}, key...)))},
+		{name: "form's grants", code: "InvalidArgument", message: "Argument format not recognized", fields: argument("x-amz-grant-read", "nobody"), send: post(form(append([][2]string{{"x-amz-grant-read", "nobody"}}, key...)))},
+		{name: "form's lock", code: "InvalidArgument", message: "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied",
+			fields: [][2]string{{"ArgumentName", "x-amz-object-lock-retain-until-date"}}, send: post(form(append([][2]string{{"x-amz-object-lock-mode", "GOVERNANCE"}}, key...)))},
+		{name: "form's legal hold", code: "InvalidArgument", message: "Legal Hold must be either of 'ON' or 'OFF'", fields: argument("x-amz-object-lock-legal-hold", "on"),
+			send: post(form(append([][2]string{{"x-amz-object-lock-legal-hold", "on"}}, key...)))},
+		{name: "form's tags in a header", code: "InvalidTag", message: "The TagKey you have provided is invalid", fields: [][2]string{{"TagKey", "a<b"}}, send: post(form(append([][2]string{{"x-amz-tagging", "a%3Cb=1"}}, key...)))},
 		{name: "form's tags", code: "MalformedXML", send: post(form(append([][2]string{{"tagging", "not xml"}}, key...)))},
 	}
 }
@@ -84,7 +92,7 @@ func conditionRows(w *errorWorld) []errorRow {
 		{name: "another writer", code: "ConditionalRequestConflict", fields: [][2]string{{"Condition", "If-Match"}, {"Key", "k"}}, send: locked},
 		{name: "range behind the end", code: "InvalidRange", fields: behind, rq: get("Range", "bytes=10-")},
 		{name: "last no bytes", code: "InvalidRange", fields: [][2]string{{"RangeRequested", "bytes=-0"}, {"ActualObjectSize", "10"}}, rq: get("Range", "bytes=-0")},
-		{name: "part that there is not", code: "InvalidPartNumber", fields: [][2]string{{"PartNumberRequested", "2"}}, rq: request{method: "GET", bucket: w.b, key: "k", query: "partNumber=2"}},
+		{name: "part that there is not", code: "InvalidPartNumber", fields: [][2]string{{"PartNumberRequested", "2"}, {"ActualPartCount", "1"}}, rq: request{method: "GET", bucket: w.b, key: "k", query: "partNumber=2"}},
 	}
 }
 
@@ -112,10 +120,8 @@ func copyRows(w *errorWorld) []errorRow {
 		{name: "escape of a source", code: "InvalidArgument", message: "Invalid copy source encoding", fields: argument(name, w.b+"/%zz"), rq: copying(w.b + "/%zz")},
 		{name: "key of a source", code: "InvalidArgument", message: "Invalid copy source object key", fields: argument(name, w.b+"/%ff"), rq: copying(w.b + "/%ff")},
 		{name: "empty version of a source", code: "InvalidArgument", message: "Version id cannot be the empty string", fields: argument(name, source+"?versionId="), rq: copying(source + "?versionId=")},
-		{name: "no such source", code: "NoSuchKey", rq: copying(w.b + "/none")},
-		{name: "no such bucket of a source", code: "NoSuchBucket", rq: copying("no-such-bucket/k")},
-		{name: "metadata directive", code: "InvalidArgument", message: "*", fields: argument("x-amz-metadata-directive", "KEEP"), rq: copying(source, "X-Amz-Metadata-Directive", "KEEP")},
-		{name: "tagging directive", code: "InvalidArgument", message: "*", fields: argument("x-amz-tagging-directive", "KEEP"), rq: copying(source, "X-Amz-Tagging-Directive", "KEEP")},
+		{name: "metadata directive", code: "InvalidArgument", message: "Unknown metadata directive.", fields: argument("x-amz-metadata-directive", "KEEP"), rq: copying(source, "X-Amz-Metadata-Directive", "KEEP")},
+		{name: "tagging directive", code: "InvalidArgument", message: "Unknown tagging directive.", fields: argument("x-amz-tagging-directive", "KEEP"), rq: copying(source, "X-Amz-Tagging-Directive", "KEEP")},
 		{name: "copy onto itself", code: "InvalidRequest", rq: itself,
 			message: "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes."},
 		{name: "copy's If-Match", code: "PreconditionFailed", fields: [][2]string{{"Condition", name + "-If-Match"}}, rq: copying(source, name+"-if-match", `"x"`)},
@@ -127,6 +133,39 @@ func copyRows(w *errorWorld) []errorRow {
 		rows = append(rows, errorRow{name: "range " + rng, code: "InvalidArgument", message: format, fields: argument(name+"-range", rng), rq: part(rng)})
 	}
 	return rows
+}
+
+// sourceRows are sources of copies that are not there. Storage tells a delete marker or does not, so these run on either kind.
+func sourceRows(w *errorWorld) []errorRow {
+	whole := func(from string) request {
+		return request{method: "PUT", bucket: w.b, key: "copy", header: headers("X-Amz-Copy-Source", from)}
+	}
+	part := func(from string) request {
+		return request{method: "PUT", bucket: w.b, key: "mpu", query: "partNumber=2&uploadId=" + w.id, header: headers("X-Amz-Copy-Source", from)}
+	}
+	marked := func(rq request) func(*testing.T, *errorWorld) reply {
+		return func(t *testing.T, w *errorWorld) reply {
+			got := w.send(t, rq)
+			if got.header.Get("X-Amz-Delete-Marker") != "true" || got.header.Get("X-Amz-Version-Id") != w.marker {
+				t.Errorf("headers %v", got.header)
+			}
+			return got
+		}
+	}
+	const byMarker = "The source of a copy request may not specifically refer to a delete marker by version id."
+	deleted, unknown := w.versions+"/k", repeat("v", 32)
+	key := func(name string) [][2]string { return [][2]string{{"Key", name}} }
+	version := [][2]string{{"Key", "k"}, {"VersionId", unknown}}
+	return []errorRow{
+		{name: "no such source", code: "NoSuchKey", fields: key("none"), rq: whole(w.b + "/none")},
+		{name: "no such bucket of a source", code: "NoSuchBucket", fields: [][2]string{{"BucketName", "no-such-bucket"}}, rq: whole("no-such-bucket/k")},
+		{name: "deleted source", code: "NoSuchKey", fields: key("k"), send: marked(whole(deleted))},
+		{name: "deleted source of a part", code: "NoSuchKey", fields: key("k"), send: marked(part(deleted))},
+		{name: "delete marker as a source", code: "InvalidRequest", message: byMarker, rq: whole(deleted + "?versionId=" + w.marker)},
+		{name: "delete marker as a part's source", code: "InvalidRequest", message: byMarker, rq: part(deleted + "?versionId=" + w.marker)},
+		{name: "version of a source", code: "NoSuchVersion", fields: version, rq: whole(deleted + "?versionId=" + unknown)},
+		{name: "version of a part's source", code: "NoSuchVersion", fields: version, rq: part(deleted + "?versionId=" + unknown)},
+	}
 }
 
 // uploadRows are uploads in parts that cannot go on.
@@ -154,15 +193,23 @@ func uploadRows(w *errorWorld) []errorRow {
 		}},
 		{name: "part number below one", code: "InvalidArgument", message: "PartNumber must be >= 1", fields: argument("PartNumber", "0"), rq: complete(w.id, one("0", other))},
 		{name: "part number that is none", code: "MalformedXML", rq: complete(w.id, one("one", other))},
-		{name: "no parts", code: "MalformedXML", rq: complete(w.id, "")},
-		{name: "size of the whole", code: "InvalidRequest", message: "*", rq: complete(w.id, one("1", w.etag), "X-Amz-Mp-Object-Size", "5")},
+		{name: "no parts", code: "InvalidRequest", message: "You must specify at least one part", rq: complete(w.id, "")},
+		{name: "no list of parts", code: "MalformedXML", rq: request{method: "POST", bucket: w.b, key: "mpu", query: "uploadId=" + w.id}},
+		{name: "size of the whole", code: "InvalidRequest", message: "The provided 'x-amz-mp-object-size' header value 5 does not match what was computed: 4", rq: complete(w.id, one("1", w.etag), "X-Amz-Mp-Object-Size", "5")},
 		{name: "part-number-marker", code: "InvalidArgument", message: "Argument part-number-marker must be an integer between 0 and 2147483647", fields: argument("part-number-marker", "x"),
 			rq: request{method: "GET", bucket: w.b, key: "mpu", query: "uploadId=" + w.id + "&part-number-marker=x"}},
 		{name: "algorithm of an upload", code: "InvalidRequest", message: "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]",
 			rq: request{method: "POST", bucket: w.b, key: "mpu", query: "uploads", header: headers("X-Amz-Checksum-Algorithm", "MD4")}},
 		{name: "type without algorithm", code: "InvalidRequest", message: "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
 			rq: request{method: "POST", bucket: w.b, key: "mpu", query: "uploads", header: headers("X-Amz-Checksum-Type", "COMPOSITE")}},
-		{name: "type of SHA-256", code: "InvalidRequest", message: "*",
+		{name: "part with another checksum", code: "InvalidRequest", message: "Checksum Type mismatch occurred, expected checksum Type: sha256, actual checksum Type: crc32", send: func(t *testing.T, w *errorWorld) reply {
+			up, err := w.client.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: &w.b, Key: str("mpu3"), ChecksumAlgorithm: types.ChecksumAlgorithmSha256})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return w.send(t, request{method: "PUT", bucket: w.b, key: "mpu3", query: "partNumber=1&uploadId=" + url.QueryEscape(*up.UploadId), payload: checked("x")})
+		}},
+		{name: "type of SHA-256", code: "InvalidRequest", message: "The FULL_OBJECT checksum type cannot be used with the sha256 checksum algorithm.",
 			rq: request{method: "POST", bucket: w.b, key: "mpu", query: "uploads", header: headers("X-Amz-Checksum-Algorithm", "SHA256", "X-Amz-Checksum-Type", "FULL_OBJECT")}},
 		{name: "another list while it is open what became of the first", code: "OperationAborted", send: func(t *testing.T, w *errorWorld) reply {
 			id, _ := w.upload(t, w.b, "mpu2", []byte("body"))
@@ -255,20 +302,25 @@ func storageRows(w *errorWorld) []errorRow {
 func rgwRows(w *errorWorld) []errorRow {
 	configuration := func(query string) request { return request{method: "GET", bucket: w.b, query: query} }
 	ofBucket := [][2]string{{"BucketName", w.b}}
-	preflight := func(pairs ...string) request {
-		return request{method: "OPTIONS", bucket: w.b, key: "k", unsigned: true, header: headers(pairs...)}
+	forbidden := func(method, resource string) [][2]string {
+		return [][2]string{{"Method", method}, {"ResourceType", resource}}
+	}
+	preflight := func(bucket string, pairs ...string) request {
+		return request{method: "OPTIONS", bucket: bucket, key: "k", unsigned: true, header: headers(pairs...)}
 	}
 	const (
 		notAllowed = "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec."
+		notEnabled = "CORSResponse: CORS is not enabled for this bucket."
+		notFound   = "CORSResponse: Bucket not found"
 		byEmail    = `<Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="AmazonCustomerByEmail"><EmailAddress>nobody@example.com</EmailAddress></Grantee><Permission>READ</Permission></Grant>`
 		lock       = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>"
 	)
-	return []errorRow{
+	return append(sourceRows(w), []errorRow{
 		{name: "none set", code: "NoSuchBucketPolicy", fields: ofBucket, rq: configuration("policy")},
 		{name: "none set", code: "NoSuchCORSConfiguration", fields: ofBucket, rq: configuration("cors")},
 		{name: "none set", code: "NoSuchLifecycleConfiguration", fields: ofBucket, rq: configuration("lifecycle")},
 		{name: "none set", code: "NoSuchTagSet", fields: ofBucket, rq: configuration("tagging")},
-		{name: "none set", code: "ReplicationConfigurationNotFoundError", rq: configuration("replication")},
+		{name: "none set", code: "ReplicationConfigurationNotFoundError", fields: ofBucket, rq: configuration("replication")},
 		{name: "bucket without a lock", code: "ObjectLockConfigurationNotFoundError", fields: ofBucket, rq: configuration("object-lock")},
 		{name: "locking a bucket that is there", code: "InvalidBucketState", message: "*", rq: request{method: "PUT", bucket: w.b, query: "object-lock", payload: body(lock)}},
 		{name: "object never held", code: "NoSuchObjectLockConfiguration", send: func(t *testing.T, w *errorWorld) reply {
@@ -282,7 +334,14 @@ func rgwRows(w *errorWorld) []errorRow {
 		{name: "storage class", code: "InvalidStorageClass", fields: [][2]string{{"StorageClassRequested", "FakeClass"}}, rq: request{method: "PUT", bucket: w.b, key: "new", header: headers("X-Amz-Storage-Class", "FakeClass")}},
 		{name: "date of a lock", code: "InvalidArgument", message: "The retain until date must be in the future!", fields: argument("x-amz-object-lock-retain-until-date", "2001-02-03T04:05:06Z"),
 			rq: request{method: "PUT", bucket: w.b, key: "new", header: headers("X-Amz-Object-Lock-Mode", "GOVERNANCE", "X-Amz-Object-Lock-Retain-Until-Date", "2001-02-03T04:05:06Z")}},
-		{name: "grantee", code: "InvalidArgument", message: "Invalid id", fields: argument("id", `id="nobody"`), rq: request{method: "PUT", bucket: w.b, query: "acl", header: headers("X-Amz-Grant-Read", `id="nobody"`)}},
+		{name: "grantee", code: "InvalidArgument", message: "Invalid id", fields: argument("id", "nobody"), rq: request{method: "PUT", bucket: w.b, query: "acl", header: headers("X-Amz-Grant-Read", `id="nobody"`)}},
+		{name: "one of two grantees", code: "InvalidArgument", message: "Invalid id", fields: argument("id", `id="nobody", id="noone"`), rq: request{method: "PUT", bucket: w.b, query: "acl", header: headers("X-Amz-Grant-Read", `id="nobody", id="noone"`)}},
+		{name: "grantee of a new object", code: "InvalidArgument", message: "Invalid id", fields: argument("id", "nobody"), rq: request{method: "PUT", bucket: w.b, key: "new", header: headers("X-Amz-Grant-Read", `id="nobody"`)}},
+		{name: "grantee of an upload", code: "InvalidArgument", message: "Invalid id", fields: argument("id", "nobody"), rq: request{method: "POST", bucket: w.b, key: "new", query: "uploads", header: headers("X-Amz-Grant-Read", `id="nobody"`)}},
+		{name: "grantee of a copy", code: "InvalidArgument", message: "Invalid id", fields: argument("id", "nobody"), rq: request{method: "PUT", bucket: w.b, key: "new", header: headers("X-Amz-Grant-Read", `id="nobody"`, "X-Amz-Copy-Source", w.b+"/k")}},
+		{name: "form's storage class", code: "InvalidStorageClass", fields: [][2]string{{"StorageClassRequested", "FakeClass"}}, send: func(t *testing.T, w *errorWorld) reply {
+			return wireForm(w, webForm{fields: signForm(4, w.b, [][2]string{{"key", "form"}, {"x-amz-storage-class", "FakeClass"}}), file: []byte("x")})(t, w)
+		}},
 		{name: "email address in a document", code: "UnresolvableGrantByEmailAddress", message: "*", send: func(t *testing.T, w *errorWorld) reply {
 			acl, err := w.client.GetBucketAcl(t.Context(), &s3.GetBucketAclInput{Bucket: &w.b})
 			if err != nil {
@@ -298,9 +357,17 @@ func rgwRows(w *errorWorld) []errorRow {
 		{name: "64 characters", code: "InvalidBucketName", fields: [][2]string{{"BucketName", repeat("a", 64)}}, rq: request{method: "PUT", bucket: repeat("a", 64)}},
 		{name: "hyphen at the end", code: "InvalidBucketName", fields: [][2]string{{"BucketName", "hyphen" + w.bucketTag + "-"}}, rq: request{method: "PUT", bucket: "hyphen" + w.bucketTag + "-"}},
 		{name: "version that is none", code: "InvalidArgument", message: "Invalid version id specified", fields: argument("versionId", "1"), rq: request{method: "GET", bucket: w.versions, key: "k", query: "versionId=1"}},
+		{name: "version of a source that is none", code: "InvalidRequest", rq: request{method: "PUT", bucket: w.b, key: "copy", header: headers("X-Amz-Copy-Source", w.versions+"/k?versionId=1")}},
+		{name: "version of a part's source that is none", code: "InvalidArgument", message: "Invalid version id specified", fields: argument("versionId", "1"),
+			rq: request{method: "PUT", bucket: w.b, key: "mpu", query: "partNumber=2&uploadId=" + url.QueryEscape(w.id), header: headers("X-Amz-Copy-Source", w.versions+"/k?versionId=1")}},
 		{name: "marker by its version", code: "MethodNotAllowed", fields: [][2]string{{"Method", "GET"}, {"ResourceType", "DeleteMarker"}}, rq: request{method: "GET", bucket: w.versions, key: "k", query: "versionId=" + w.marker}},
-		{name: "origin not allowed", code: "AccessForbidden", message: notAllowed, fields: [][2]string{{"Method", "GET"}, {"ResourceType", "OBJECT"}}, rq: preflight("Origin", "https://a", "Access-Control-Request-Method", "GET")},
-		{name: "no origin", code: "BadRequest", message: "Insufficient information. Origin request header needed.", rq: preflight("Access-Control-Request-Method", "GET")},
-		{name: "no method", code: "BadRequest", message: "Invalid Access-Control-Request-Method: null", rq: preflight("Origin", "https://a")},
-	}
+		{name: "origin not allowed", code: "AccessForbidden", message: notAllowed, fields: forbidden("GET", "OBJECT"), rq: preflight(w.cors, "Origin", "https://a", "Access-Control-Request-Method", "GET")},
+		{name: "method not allowed", code: "AccessForbidden", message: notAllowed, fields: forbidden("PUT", "OBJECT"), rq: preflight(w.cors, "Origin", "https://b", "Access-Control-Request-Method", "PUT")},
+		{name: "no method", code: "BadRequest", message: "Invalid Access-Control-Request-Method: null", rq: preflight(w.cors, "Origin", "https://b")},
+		{name: "no origin", code: "BadRequest", message: "Insufficient information. Origin request header needed.", rq: preflight(w.cors, "Access-Control-Request-Method", "GET")},
+		{name: "bucket without rules", code: "AccessForbidden", message: notEnabled, fields: forbidden("PUT", "BUCKET"), rq: preflight(w.b, "Origin", "https://b", "Access-Control-Request-Method", "PUT")},
+		{name: "bucket without rules, no method", code: "AccessForbidden", message: notEnabled, fields: forbidden("OPTIONS", "BUCKET"), rq: preflight(w.b, "Origin", "https://b")},
+		{name: "no bucket", code: "AccessForbidden", message: notFound, fields: forbidden("OPTIONS", "BUCKET"), rq: preflight("no-such-bucket", "Origin", "https://b")},
+		{name: "system bucket", code: "AccessForbidden", message: notFound, fields: forbidden("GET", "BUCKET"), rq: preflight(w.system, "Origin", "https://b", "Access-Control-Request-Method", "GET")},
+	}...)
 }

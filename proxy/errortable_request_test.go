@@ -11,10 +11,12 @@ func headRows(w *errorWorld) []errorRow {
 		return request{method: "PUT", bucket: w.b + "-new", header: headers(pairs...)}
 	}
 	const (
-		both      = "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied"
-		customer  = "X-Amz-Server-Side-Encryption-Customer-"
-		everybody = "uri=http://acs.amazonaws.com/groups/global/AllUsers"
+		both       = "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied"
+		customer   = "X-Amz-Server-Side-Encryption-Customer-"
+		encryption = "x-amz-server-side-encryption"
+		everybody  = "uri=http://acs.amazonaws.com/groups/global/AllUsers"
 	)
+	noValue := [][2]string{{"ArgumentName", encryption}}
 	return []errorRow{
 		{name: "canned ACL", code: "InvalidArgument", message: "The canned ACL is not valid.", fields: argument("x-amz-acl", "public"), rq: put("X-Amz-Acl", "public")},
 		{name: "canned ACL of a new bucket", code: "InvalidArgument", message: "The canned ACL is not valid.", fields: argument("x-amz-acl", "public"), rq: create("X-Amz-Acl", "public")},
@@ -34,8 +36,8 @@ func headRows(w *errorWorld) []errorRow {
 
 		{name: "2 KiB and a byte", code: "MetadataTooLarge", fields: [][2]string{{"Size", "2049"}, {"MaxSizeAllowed", "2048"}}, rq: put("X-Amz-Meta-A", repeat("a", 2048))},
 		{name: "reserved metadata", code: "InvalidArgument", message: "The name of the user metadata is empty or reserved.", fields: argument("x-amz-meta-cofre-envelope", "x"), rq: put("X-Amz-Meta-Cofre-Envelope", "x")},
-		{name: "list of entity tags", code: "RequestHeaderSectionTooLarge", rq: request{method: "GET", bucket: w.b, key: "k", header: headers("If-Match", repeat(`"x",`, 2100))}},
-		{name: "list of entity tags on a write", code: "RequestHeaderSectionTooLarge", rq: put("If-Match", repeat(`"x",`, 2100))},
+		{name: "list of entity tags", code: "RequestHeaderSectionTooLarge", fields: [][2]string{{"MaxSizeAllowed", "8192"}}, rq: request{method: "GET", bucket: w.b, key: "k", header: headers("If-Match", repeat(`"x",`, 2100))}},
+		{name: "list of entity tags on a write", code: "RequestHeaderSectionTooLarge", fields: [][2]string{{"MaxSizeAllowed", "8192"}}, rq: put("If-Match", repeat(`"x",`, 2100))},
 		{name: "storage class", code: "InvalidStorageClass", fields: [][2]string{{"StorageClassRequested", "FakeClass"}}, storage: &refusal{400, "InvalidStorageClass"}, rq: put("X-Amz-Storage-Class", "FakeClass")},
 		{name: "range and part", code: "InvalidRequest", message: "Cannot specify both Range header and partNumber query parameter", rq: request{method: "GET", bucket: w.b, key: "k", query: "partNumber=1", header: headers("Range", "bytes=0-1")}},
 		{name: "a header also in the query", code: "InvalidArgument", message: "A header was given in the query string and again with another value.", fields: argument("x-amz-acl", "private"),
@@ -44,7 +46,17 @@ func headRows(w *errorWorld) []errorRow {
 		{name: "copy source where nothing is copied", code: "InvalidArgument", message: "You can only specify a copy source header for copy requests.", fields: argument("x-amz-copy-source", "b/k"),
 			rq: request{method: "GET", bucket: w.b, key: "k", header: headers("X-Amz-Copy-Source", "b/k")}},
 
-		{name: "customer key's algorithm", code: "InvalidEncryptionAlgorithmError", rq: put(customer+"Algorithm", "AES128", customer+"Key", "a", customer+"Key-Md5", "b")},
+		{name: "customer key's algorithm", code: "InvalidEncryptionAlgorithmError", fields: argument(encryption, "AES128"), rq: put(customer+"Algorithm", "AES128", customer+"Key", "a", customer+"Key-Md5", "b")},
+		{name: "no algorithm of a customer key", code: "InvalidArgument", fields: noValue, rq: put(customer+"Key", "a"),
+			message: "Requests specifying Server Side Encryption with Customer provided keys must provide a valid encryption algorithm."},
+		{name: "no customer key", code: "InvalidArgument", fields: noValue, rq: put(customer+"Algorithm", "AES256"),
+			message: "Requests specifying Server Side Encryption with Customer provided keys must provide an appropriate secret key."},
+		{name: "customer key's length", code: "InvalidArgument", message: "The secret key was invalid for the specified algorithm.", fields: noValue, rq: put(customer+"Algorithm", "AES256", customer+"Key", "YQ==", customer+"Key-Md5", "b")},
+		{name: "customer key's MD5", code: "InvalidArgument", message: "The calculated MD5 hash of the key did not match the hash that was provided.", fields: noValue,
+			rq: put(customer+"Algorithm", "AES256", customer+"Key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", customer+"Key-Md5", "b")},
+		{name: "method of encryption", code: "InvalidArgument", message: "The encryption method specified is not supported", fields: argument(encryption, "aes256"), rq: put("X-Amz-Server-Side-Encryption", "aes256")},
+		{name: "KMS key without KMS", code: "InvalidArgument", message: "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms", fields: noValue,
+			rq: put("X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "k")},
 		{name: "customer key over http", code: "InvalidRequest", message: "Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection.",
 			rq: put(customer+"Algorithm", "AES256", customer+"Key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", customer+"Key-Md5", "KYvwGXoFFJ42a2u2GDWhwQ==")},
 		{name: "attributes not named", code: "InvalidRequest", message: "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty", rq: request{method: "GET", bucket: w.b, key: "k", query: "attributes"}},

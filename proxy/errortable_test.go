@@ -53,6 +53,8 @@ type errorWorld struct {
 	b, id, etag string
 	// versions holds a key k whose latest version is the delete marker of this id.
 	versions, marker string
+	// cors has rules that let https://b read; only a Ceph RGW has such.
+	cors string
 }
 
 func newErrorWorld(t *testing.T, st *storage) *errorWorld {
@@ -78,7 +80,7 @@ func newErrorWorld(t *testing.T, st *storage) *errorWorld {
 // errorRows gives the rows that any storage can show, and those that take a Ceph RGW.
 func errorRows(w *errorWorld) []errorRow {
 	return slices.Concat(authorizationRows(w), presignedRows(w), headRows(w), queryRows(w), nameRows(w), tagRows(w), bodyRows(w), checksumRows(w),
-		chunkRows(w), documentRows(w), formRows(w), conditionRows(w), copyRows(w), uploadRows(w), versionRows(w), accessRows(w), storageRows(w))
+		chunkRows(w), documentRows(w), formRows(w), conditionRows(w), copyRows(w), sourceRows(w), uploadRows(w), versionRows(w), accessRows(w), storageRows(w))
 }
 
 // TestEveryErrorIsGivenAsS3GivesIt walks the table, and then the catalogue: an error without a row cannot be given, or is not
@@ -106,6 +108,12 @@ func TestEveryErrorIsGivenAsS3GivesIt(t *testing.T) {
 	}
 	t.Run("rgw", func(t *testing.T) {
 		w := newErrorWorld(t, rgwStorage(t))
+		w.cors = w.bucket(t, "errors-cors")
+		if _, err := w.client.PutBucketCors(t.Context(), &s3.PutBucketCorsInput{Bucket: &w.cors, CORSConfiguration: &types.CORSConfiguration{
+			CORSRules: []types.CORSRule{{AllowedOrigins: []string{"https://b"}, AllowedMethods: []string{"GET"}}},
+		}}); err != nil {
+			t.Fatal(err)
+		}
 		for _, row := range rgwRows(w) {
 			t.Run(row.code+"/"+row.name, func(t *testing.T) { w.check(t, row) })
 		}
@@ -152,6 +160,39 @@ func (w *errorWorld) check(t *testing.T, row errorRow) {
 		return
 	}
 	got.checkDocument(t, want, row.fields)
+}
+
+// TestARefusalIsLoggedWithWhatWasUnderstood: whoever reads the log sees what was asked for and refused, and sees it when the
+// client does, however long the rest of the body is waited for.
+func TestARefusalIsLoggedWithWhatWasUnderstood(t *testing.T) {
+	s := newSite(t, diskStorage(t), siteConfig{})
+	b := s.bucket(t, "refusals")
+	for _, c := range []struct {
+		operation string
+		rq        request
+	}{
+		{"GetObject", request{method: "GET", bucket: b, key: "k", query: "versionId="}},
+		{"Unknown", request{method: "PATCH", bucket: b, key: "k"}},
+		{"PutObject", request{method: "PUT", bucket: b, key: "k", header: headers("X-Amz-Acl", "public")}},
+		{"PutObject", request{method: "PUT", bucket: b, key: "k", spoil: wrongSignature}},
+	} {
+		r := s.build(t, c.rq)
+		s.logs.TakeAll()
+		conn := s.dial(t, r, 1000) // of which nothing comes
+		resp, err := http.ReadResponse(bufio.NewReader(conn), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := s.logs.TakeAll()
+		got := read(resp)
+		conn.Close()
+		if len(lines) != 1 {
+			t.Fatalf("%s: %d lines with %d %s", c.operation, len(lines), got.status, got.code)
+		}
+		if line := lines[0].ContextMap(); line["operation"] != c.operation || line["bucket"] != b || line["code"] != got.code {
+			t.Errorf("%s: %d %s is logged as %v", c.operation, got.status, got.code, line)
+		}
+	}
 }
 
 // logged gives a field of the log's line of a request. The line comes behind the answer.

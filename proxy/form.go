@@ -133,6 +133,9 @@ func (f *form) header() (http.Header, error) {
 			header.Set(name, value)
 		}
 	}
+	if err := s3api.CheckHeaders(s3api.PutObject, header); err != nil {
+		return nil, err
+	}
 	return header, nil
 }
 

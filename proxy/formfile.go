@@ -59,23 +59,20 @@ func (h *Handler) formFile(rq *request, form *form, policy *sigv4.PostPolicy) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := checkFormSize(policy, file.size); err != nil {
+	if err := h.checkFormSize(policy, file.size); err != nil {
 		file.close()
 		return nil, err
 	}
 	return file, nil
 }
 
-func checkFormSize(policy *sigv4.PostPolicy, size int64) error {
+func (h *Handler) checkFormSize(policy *sigv4.PostPolicy, size int64) error {
 	if policy != nil {
 		if err := policy.CheckSize(size); err != nil {
 			return err
 		}
 	}
-	if size > maxObjectSize {
-		return s3api.ErrEntityTooLarge
-	}
-	return nil
+	return h.checkSize(size)
 }
 
 // heldFile reads the rest of a form into memory.
@@ -165,7 +162,7 @@ const stagedPrefix = "forms/"
 func (h *Handler) stagedFile(rq *request, form *form, policy *sigv4.PostPolicy, rest int64) (*formFile, error) {
 	ctx := rq.Context()
 	if seal.StoredSize(rest) > h.cfg.Limits.MaxPutSize {
-		return nil, s3api.ErrEntityTooLarge
+		return nil, h.tooLarge(rest)
 	}
 	if _, err := h.facts(ctx, rq.as(), rq.call.Bucket); err != nil {
 		return nil, err
@@ -175,7 +172,7 @@ func (h *Handler) stagedFile(rq *request, form *form, policy *sigv4.PostPolicy, 
 	}
 	dek, id, part := keys.NewDEK(), keys.NewObjectID(), seal.Part{Size: rest, Salt: seal.NewSalt()}
 	name := stagedPrefix + hex.EncodeToString(id[:])
-	padded := &paddedFile{form: form, policy: policy, left: rest}
+	padded := &paddedFile{form: form, left: rest, check: func(size int64) error { return h.checkFormSize(policy, size) }}
 	body := seal.NewEncrypter(dek, id, part, padded, func() (seal.Footer, error) { return seal.Footer{}, nil })
 	defer body.Close()
 	resp, err := h.backend.Do(ctx, access.SiteUser, &BackendRequest{
@@ -240,12 +237,12 @@ func (h *Handler) removeStaged(ctx context.Context, rq *request, name string) {
 
 // paddedFile is a form's file and then zeros, as many bytes as were left of the form.
 type paddedFile struct {
-	form   *form
-	policy *sigv4.PostPolicy
-	left   int64 // until io.EOF
-	size   int64 // of the file, once ended
-	ended  bool
-	err    error
+	form  *form
+	left  int64             // until io.EOF
+	size  int64             // of the file, once ended
+	check func(int64) error // of that size
+	ended bool
+	err   error
 }
 
 func (f *paddedFile) Read(p []byte) (int, error) {
@@ -259,7 +256,7 @@ func (f *paddedFile) Read(p []byte) (int, error) {
 		if errors.Is(err, io.EOF) {
 			f.ended = true
 			if err = f.form.finish(); err == nil {
-				err = checkFormSize(f.policy, f.size)
+				err = f.check(f.size)
 			}
 		}
 		f.err = err

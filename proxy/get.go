@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,7 +21,7 @@ type selection struct {
 	parts int
 	// whole says that every byte is read, so that the whole-object checksum may be given.
 	whole bool
-	// checksum is that of the part which the client asked for; none elsewhere.
+	// checksum is that of the part or range which the client asked for, where it has one.
 	checksum metadata.Checksum
 }
 
@@ -47,9 +46,8 @@ func (h *Handler) getObject(rq *request) error {
 		o, err := h.open(rq.Context(), rq.reading(), rq.target(), func(rec *metadata.Record) ask {
 			return planRead(rq, rec, conds, head, settled)
 		})
-		var plain *unsealedObject
-		if errors.As(err, &plain) {
-			return h.getUnsealed(rq, plain, conds)
+		if isUnsealed(err) {
+			return h.getUnsealed(rq, err, conds)
 		}
 		if err != nil {
 			return err
@@ -63,8 +61,8 @@ func (h *Handler) getObject(rq *request) error {
 	}
 }
 
-// setChecksum gives the checksum of what is read, where there is one: of the whole object, or of the part that was asked
-// for, whose type is said to be the object's.
+// setChecksum gives the checksum of what is read, where there is one: of the whole object, or of the part or range that was
+// asked for, whose type is said to be the object's.
 func (sel selection) setChecksum(header http.Header, rec *metadata.Record) {
 	switch {
 	case sel.whole:
@@ -126,7 +124,11 @@ func selectRange(rq *request, rec *metadata.Record) (selection, error) {
 	if !ok {
 		return all, nil
 	}
-	return selection{off: r.Off, n: r.Len, partial: true}, nil
+	sel := selection{off: r.Off, n: r.Len, partial: true}
+	if r.Len == rec.Size && rec.Checksum.Type == checksum.FullObject {
+		sel.checksum = rec.Checksum // S3 gives it with a range that happens to be the whole object
+	}
+	return sel, nil
 }
 
 // selectPart finds part n of the object, as it was uploaded; an object of one PUT has one part.
@@ -135,14 +137,11 @@ func selectPart(number string, rec *metadata.Record) (selection, error) {
 	if err != nil || n < 1 || n > maxPartNumber {
 		return selection{}, s3api.ErrInvalidArgument.With("Part number must be an integer between 1 and 10000, inclusive")
 	}
-	if len(rec.Parts) == 0 {
-		if n > 1 {
-			return selection{}, s3api.ErrInvalidPartNumber
-		}
-		return selection{n: rec.Size, partial: rec.Size > 0, whole: true}, nil
+	if count := max(len(rec.Parts), 1); n > count {
+		return selection{}, s3api.ErrInvalidPartNumber.Field("PartNumberRequested", number).Field("ActualPartCount", strconv.Itoa(count))
 	}
-	if n > len(rec.Parts) {
-		return selection{}, s3api.ErrInvalidPartNumber
+	if len(rec.Parts) == 0 {
+		return selection{n: rec.Size, partial: rec.Size > 0, whole: true}, nil
 	}
 	sel := selection{partial: true, parts: len(rec.Parts), checksum: rec.Parts[n-1].Checksum}
 	for _, p := range rec.Parts[:n-1] {
@@ -270,19 +269,16 @@ func notModified(w *responseWriter) {
 }
 
 // getUnsealed serves an object without envelope where the bucket's policy passes it.
-func (h *Handler) getUnsealed(rq *request, plain *unsealedObject, conds s3api.Conditions) error {
-	if !h.cfg.Bucket(rq.call.Bucket).PassUnsealed {
-		return errUnsealed
-	}
-	if err := h.mayPass(rq.Context(), rq.target(), versionOf(plain.header)); err != nil {
+func (h *Handler) getUnsealed(rq *request, found error, conds s3api.Conditions) error {
+	plain, err := h.passed(rq.Context(), rq.reading(), rq.target(), found)
+	if err != nil {
 		return err
 	}
-	etag := unquote(plain.header.Get("ETag"))
-	rec := &metadata.Record{ETag: etag, Size: plain.size}
+	rec := plain.record()
 	header := rq.w.Header()
 	setObjectHeaders(header, plain.header, clearAttributes(plain.header))
-	header.Set("ETag", quote(etag))
-	switch conds.Read(etag, lastModifiedOf(plain.header)) {
+	header.Set("ETag", quote(rec.ETag))
+	switch conds.Read(rec.ETag, lastModifiedOf(plain.header)) {
 	case http.StatusNotModified:
 		notModified(rq.w)
 		return nil
@@ -291,11 +287,10 @@ func (h *Handler) getUnsealed(rq *request, plain *unsealedObject, conds s3api.Co
 		return s3api.ErrPreconditionFailed
 	}
 	sel, err := selectRange(rq, rec)
-	if err != nil {
-		clearObjectHeaders(header)
-		return err
+	if err == nil {
+		err = setOverrides(rq, header)
 	}
-	if err := setOverrides(rq, header); err != nil {
+	if err != nil {
 		clearObjectHeaders(header)
 		return err
 	}
@@ -309,29 +304,19 @@ func (h *Handler) getUnsealed(rq *request, plain *unsealedObject, conds s3api.Co
 		rq.w.WriteHeader(status)
 		return nil
 	}
-	return h.sendUnsealed(rq, etag, sel, status)
+	return h.sendUnsealed(rq, plain, sel, status)
 }
 
-// sendUnsealed copies the bytes of an unsealed object, after a look at how they begin: a sealed part that lost its
-// envelope must never go out as ciphertext.
-func (h *Handler) sendUnsealed(rq *request, etag string, sel selection, status int) error {
-	t := rq.target()
-	if err := h.refuseSealedBody(rq.Context(), rq.as(), t, etag); err != nil {
-		return err
-	}
-	resp, err := h.backend.Do(rq.Context(), rq.as(), &BackendRequest{
-		Method: http.MethodGet, Bucket: t.Bucket, Key: t.Key, Query: t.query(),
-		Header: http.Header{"Range": {byteRange(sel.off, sel.n)}, "If-Match": {quote(etag)}},
-	})
+// sendUnsealed copies the bytes of an unsealed object to the client.
+func (h *Handler) sendUnsealed(rq *request, plain *unsealedObject, sel selection, status int) error {
+	body, err := h.openUnsealed(rq.Context(), rq.reading(), rq.target(), plain, sel.off, sel.n)
 	if err != nil {
+		clearObjectHeaders(rq.w.Header())
 		return err
 	}
-	defer resp.Body.Close()
-	if _, _, err := envelopeOf(resp.Header); !errors.Is(err, errUnsealed) {
-		return errChanged
-	}
+	defer body.Close()
 	out := &lateWriter{w: rq.w, status: status}
-	n, err := io.Copy(out, io.LimitReader(resp.Body, sel.n))
+	n, err := io.Copy(out, io.LimitReader(body, sel.n))
 	if err == nil && n != sel.n {
 		err = io.ErrUnexpectedEOF
 	}

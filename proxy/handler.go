@@ -184,6 +184,8 @@ type request struct {
 	event      *event
 	// began is a lower bound of when the request began, by the store's clock: what tombstones are judged by.
 	began time.Time
+	// refused says that the answer was an error, and went out whole: the client may still be sending.
+	refused bool
 }
 
 // ServeHTTP answers one request and logs one line.
@@ -203,12 +205,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("x-amz-request-id", ev.ID)
 	header.Set("x-amz-id-2", ev.ID)
 
+	defer h.linger(rq) // last of all: what lingers keeps nobody else out, and its line is in the log
 	defer h.finish(rq)
-	if n := h.inFlight.Add(1); n > int64(h.cfg.Limits.Requests) {
-		h.fail(rq, s3api.ErrSlowDown)
-		return
+	busy := h.inFlight.Add(1) > int64(h.cfg.Limits.Requests)
+	err := h.understand(rq)
+	switch {
+	case busy:
+		err = s3api.ErrSlowDown
+	case err == nil:
+		err = h.serve(rq)
 	}
-	if err := h.serve(rq); err != nil {
+	if err != nil {
 		h.fail(rq, err)
 	}
 }
@@ -233,21 +240,21 @@ func (h *Handler) finish(rq *request) {
 	}
 }
 
-// serve takes the steps of every call: understand, verify, authorise, act.
-func (h *Handler) serve(rq *request) error {
-	call, err := s3api.Parse(rq.Request, h.cfg.Hosts)
-	if err != nil {
-		return err
-	}
-	rq.call = call
-	rq.event.Operation, rq.event.Bucket = call.Op.String(), call.Bucket
+// understand finds out what is asked for. With an error, rq has what was understood before it.
+func (h *Handler) understand(rq *request) (err error) {
+	rq.call, err = s3api.Parse(rq.Request, h.cfg.Hosts)
+	rq.event.Operation, rq.event.Bucket = rq.call.Op.String(), rq.call.Bucket
+	return err
+}
 
+// serve takes the steps of every call that was understood: verify, authorise, act.
+func (h *Handler) serve(rq *request) (err error) {
+	call := rq.call
 	if call.Op == s3api.CORSPreflight {
 		return h.preflight(rq)
 	}
 	h.allowOrigin(rq)
-	rq.auth, err = h.cfg.Verifier.Verify(rq.Request)
-	if err != nil {
+	if rq.auth, err = h.cfg.Verifier.Verify(rq.Request); err != nil {
 		return err
 	}
 	if rq.auth.Anonymous() {

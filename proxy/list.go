@@ -20,6 +20,9 @@ func (h *Handler) listObjects(rq *request) error {
 		return cerr
 	}
 	listing, err := h.backendPage(rq, req)
+	if err == nil && req.Versions && req.VersionIDMarker == "" {
+		listing, err = h.behindKeyMarker(rq, req, listing)
+	}
 	if err != nil {
 		return err
 	}
@@ -58,6 +61,32 @@ func (h *Handler) backendPage(rq *request, req s3api.ListRequest) (*s3api.Listin
 	}
 	defer resp.Body.Close()
 	return s3api.ScanListing(resp.Body, true)
+}
+
+// behindKeyMarker makes a page of versions begin behind all versions of the key marker, as S3's does: RGW shows them once
+// more where no version is named with it (https://tracker.ceph.com/issues/68055). So the last of them is looked up and named.
+func (h *Handler) behindKeyMarker(rq *request, req s3api.ListRequest, page *s3api.Listing) (*s3api.Listing, error) {
+	behind := req
+	for {
+		n := 0
+		for n < len(page.Entries) && page.Entries[n].Key == req.KeyMarker {
+			n++
+		}
+		if n == 0 && behind.MaxKeys == req.MaxKeys {
+			return page, nil
+		}
+		if n > 0 {
+			behind.VersionIDMarker = page.Entries[n-1].VersionID
+		}
+		behind.MaxKeys = req.MaxKeys
+		if n > 0 && n == len(page.Entries) && page.Truncated {
+			behind.MaxKeys = s3api.MaxListKeys // more of them, which nobody will see
+		}
+		var err error
+		if page, err = h.backendPage(rq, behind); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // listMarker is the key behind which the page begins.

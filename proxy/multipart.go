@@ -129,7 +129,7 @@ func uploadChecksum(header http.Header) (checksum.Algorithm, checksum.Type, erro
 	}
 	alg, ok := checksum.ParseAlgorithm(name)
 	if !ok {
-		return checksum.None, "", s3api.ErrInvalidRequest.With("Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+		return checksum.None, "", errUnsupportedChecksum
 	}
 	whole := alg == checksum.CRC64NVME
 	parts := alg == checksum.SHA1 || alg == checksum.SHA256
@@ -141,7 +141,7 @@ func uploadChecksum(header http.Header) (checksum.Algorithm, checksum.Type, erro
 	case kind != checksum.FullObject && kind != checksum.Composite:
 		return checksum.None, "", s3api.ErrInvalidRequest.With("Value for x-amz-checksum-type header is invalid.")
 	case kind == checksum.Composite && whole, kind == checksum.FullObject && parts:
-		return checksum.None, "", s3api.ErrInvalidRequest.With("The " + string(kind) + " checksum type cannot be used with the " + alg.String() + " checksum algorithm.")
+		return checksum.None, "", s3api.ErrInvalidRequest.With("The " + string(kind) + " checksum type cannot be used with the " + checksumWord(alg) + " checksum algorithm.")
 	}
 	return alg, kind, nil
 }
@@ -192,7 +192,7 @@ func (h *Handler) uploadKey(ctx context.Context, rq *request, up metadata.Upload
 		return keys.DEK{}, err
 	}
 	if key != nil && !env.Flags.Has(seal.CustomerKey) {
-		return keys.DEK{}, s3api.ErrInvalidRequest.With("The multipart upload initiate did not request encryption. Please resend the request without sending encryption parameters.")
+		return keys.DEK{}, s3api.ErrInvalidRequest.With("The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate encryption parameters.")
 	}
 	dek, err := unseal(env, kek, up.Key, key)
 	if key != nil && hasCode(err, s3api.ErrAccessDenied.Code) {
@@ -249,6 +249,11 @@ func (h *Handler) sendPart(ctx context.Context, rq *request, up *openUpload, n n
 	case err != nil:
 		return nil, err
 	}
+	if up.ChecksumAlgorithm == checksum.None {
+		// S3 keeps these for the object's and shows them nowhere. An SDK that were told of one would name it to Complete, which
+		// takes none for such an upload.
+		row.Checksum = metadata.Checksum{}
+	}
 	return &row, nil
 }
 
@@ -265,18 +270,18 @@ func (h *Handler) uploadPart(rq *request) error {
 	if err != nil {
 		return err
 	}
-	body, err := h.requestBody(rq, up.ChecksumAlgorithm)
+	kept := up.partChecksum()
+	body, err := h.requestBody(rq, kept)
 	if err != nil {
 		return err
 	}
 	if sent := body.ClientChecksum(); sent != checksum.None && up.ChecksumAlgorithm != checksum.None && sent != up.ChecksumAlgorithm {
-		return s3api.ErrInvalidRequest.With("Checksum Type mismatch occurred, expected checksum Type: " + up.ChecksumAlgorithm.String() + ", actual checksum Type: " + sent.String())
+		return s3api.ErrInvalidRequest.With("Checksum Type mismatch occurred, expected checksum Type: " + checksumWord(up.ChecksumAlgorithm) + ", actual checksum Type: " + checksumWord(sent))
 	}
 	row, err := h.sendPart(rq.Context(), rq, up, newPart{
 		number: number, size: body.Length(), body: countReader{body, rq.event},
 		digests: func() seal.Footer {
-			alg, sum := body.Checksum()
-			return seal.Footer{MD5: body.MD5(), Checksum: alg, Sum: sum}
+			return seal.Footer{MD5: body.MD5(), Checksum: kept, Sum: body.Sum(kept)}
 		},
 	})
 	if err != nil {
@@ -379,18 +384,21 @@ func (h *Handler) listParts(rq *request) error {
 	if err != nil {
 		return err
 	}
+	began := h.initiators(rq.Context())(up.Initiator)
 	out := s3api.ListPartsResult{
-		Bucket: t.Bucket, Key: t.Key, Request: req, Initiator: up.Initiator, StorageClass: "STANDARD",
+		Bucket: t.Bucket, Key: t.Key, Request: req, Initiator: began.id, InitiatorName: began.name, StorageClass: "STANDARD",
 		ChecksumAlgorithm: up.ChecksumAlgorithm.String(), ChecksumType: string(up.ChecksumType),
 	}
-	if out.Truncated = len(rows) > req.MaxParts; out.Truncated {
-		rows = rows[:req.MaxParts]
+	if len(rows) > req.MaxParts {
+		// A page without room is the last one: whoever followed it would ask for ever.
+		rows, out.Truncated = rows[:req.MaxParts], req.MaxParts > 0
 	}
 	for _, p := range rows {
-		out.Parts = append(out.Parts, s3api.ListedPart{
-			Number: p.Number, Size: p.Size, ETag: p.ETag, LastModified: p.Committed,
-			ChecksumAlgorithm: p.Checksum.Algorithm, Checksum: p.Checksum.Value,
-		})
+		part := s3api.ListedPart{Number: p.Number, Size: p.Size, ETag: p.ETag, LastModified: p.Committed}
+		if up.ChecksumAlgorithm != checksum.None {
+			part.ChecksumAlgorithm, part.Checksum = p.Checksum.Algorithm, p.Checksum.Value
+		}
+		out.Parts = append(out.Parts, part)
 	}
 	rq.w.Header().Set("Content-Type", "application/xml")
 	rq.w.WriteHeader(http.StatusOK)
@@ -406,6 +414,7 @@ func (h *Handler) listMultipartUploads(rq *request) error {
 	if _, err := h.facts(rq.Context(), rq.as(), rq.call.Bucket); err != nil {
 		return err
 	}
+	initiator := h.initiators(rq.Context())
 	out, err := s3api.CollectUploads(req, func(keyMarker, idMarker string, limit int) ([]s3api.ListedUpload, error) {
 		rows, err := h.store.Uploads(rq.Context(), rq.call.Bucket, req.Prefix, keyMarker, idMarker, limit)
 		if err != nil {
@@ -413,8 +422,9 @@ func (h *Handler) listMultipartUploads(rq *request) error {
 		}
 		page := make([]s3api.ListedUpload, len(rows))
 		for i, up := range rows {
+			began := initiator(up.Initiator)
 			page[i] = s3api.ListedUpload{
-				Key: up.Key, UploadID: up.ID, Initiator: up.Initiator, StorageClass: "STANDARD", Initiated: up.Created,
+				Key: up.Key, UploadID: up.ID, Initiator: began.id, InitiatorName: began.name, StorageClass: "STANDARD", Initiated: up.Created,
 				ChecksumAlgorithm: up.ChecksumAlgorithm.String(), ChecksumType: string(up.ChecksumType),
 			}
 		}

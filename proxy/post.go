@@ -42,8 +42,9 @@ func (h *Handler) postObject(rq *request) error {
 	// The same request once more, as the PUT that it stands for.
 	r := rq.Clone(rq.Context())
 	r.Header, r.ContentLength, r.Body = header, file.size, file
+	rq.call.Header = header // errors speak of these
 	put := *rq
-	put.Request, put.call.Header = r, header
+	put.Request = r
 	w, err := h.put(&put)
 	if err != nil {
 		if file.err != nil {

@@ -9,7 +9,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,7 +16,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -95,14 +93,6 @@ func (s *site) post(t *testing.T, bucket string, f webForm) formReply {
 	req.Header.Set("Content-Type", "multipart/form-data; boundary="+formBoundary)
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := c.Do(req)
-	// Refused before its body was wanted, a form may meet a closed connection while it is still being sent: send it again.
-	for range 10 {
-		if err == nil || !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) || f.chunked {
-			break
-		}
-		req.Body = io.NopCloser(bytes.NewReader(body))
-		resp, err = c.Do(req)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}

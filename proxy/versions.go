@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cofre/access"
+	"cofre/metadata"
 	"cofre/s3api"
 )
 
@@ -17,15 +18,14 @@ func tellVersion(serve func(*Handler, *request) error) func(*Handler, *request) 
 	return func(h *Handler, rq *request) error {
 		err := serve(h, rq)
 		if err != nil && rq.w.status == 0 && hasCode(err, "NoSuchKey") {
-			return h.explainMissing(rq, err)
+			return h.explainMissing(rq, rq.target(), err)
 		}
 		return err
 	}
 }
 
 // explainMissing gives the error of an object that the backend did not find. What cannot be learnt stays as it was.
-func (h *Handler) explainMissing(rq *request, missing error) error {
-	t := rq.target()
+func (h *Handler) explainMissing(rq *request, t target, missing error) error {
 	facts, err := h.facts(rq.Context(), rq.as(), t.Bucket)
 	if err != nil {
 		return missing
@@ -49,6 +49,28 @@ func (h *Handler) explainMissing(rq *request, missing error) error {
 		return s3api.ErrInvalidArgument.With("Invalid version id specified").Field("ArgumentName", "versionId").Field("ArgumentValue", t.VersionID)
 	}
 	return s3api.ErrNoSuchVersion.Field("Key", t.Key).Field("VersionId", t.VersionID)
+}
+
+// openSource opens the source of a copy. Of one that is not there S3 says the same as of an object that is read, but for a
+// delete marker and for what cannot be a version.
+func (h *Handler) openSource(ctx context.Context, rq *request, source target, plan func(*metadata.Record) ask) (*object, error) {
+	o, err := h.open(ctx, rq.readingSource(), source, plan)
+	if hasCode(err, "NoSuchKey") {
+		err = h.explainMissing(rq, source, err)
+	}
+	switch {
+	case hasCode(err, "NoSuchKey"):
+		err = answerTo(err).Field("Key", source.Key)
+	case hasCode(err, "NoSuchVersion"):
+		err = s3api.ErrNoSuchVersion.Field("Key", source.Key).Field("VersionId", source.VersionID)
+	case hasCode(err, "NoSuchBucket"):
+		err = s3api.ErrNoSuchBucket.Field("BucketName", source.Bucket)
+	case source.VersionID != "" && hasCode(err, "MethodNotAllowed"):
+		err = s3api.ErrInvalidRequest.With("The source of a copy request may not specifically refer to a delete marker by version id.")
+	case source.VersionID != "" && hasCode(err, "InvalidArgument") && rq.call.Op == s3api.CopyObject:
+		err = s3api.ErrInvalidRequest
+	}
+	return o, err
 }
 
 // looksLikeVersion says whether a version id that no object has could be one. S3's and RGW's are about 32 characters of

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sort"
+	"strconv"
 	"strings"
 
 	"cofre/checksum"
@@ -111,9 +113,15 @@ func (h *Handler) prepare(ctx context.Context, rq *request, n newObject) (*seale
 // checkSize refuses what the backend would refuse at the very end.
 func (h *Handler) checkSize(size int64) error {
 	if size > maxObjectSize || seal.StoredSize(size) > h.cfg.Limits.MaxPutSize {
-		return s3api.ErrEntityTooLarge
+		return h.tooLarge(size)
 	}
 	return nil
+}
+
+// tooLarge is the error of a body that is too long to be stored in one piece. It names the longest one, before sealing.
+func (h *Handler) tooLarge(size int64) *s3api.Error {
+	longest := sort.Search(maxObjectSize, func(n int) bool { return seal.StoredSize(int64(n)+1) > h.cfg.Limits.MaxPutSize })
+	return s3api.ErrEntityTooLarge.Field("ProposedSize", strconv.FormatInt(size, 10)).Field("MaxSizeAllowed", strconv.Itoa(longest))
 }
 
 // sealHead makes the DEK, the envelope and the sealed attributes of a new object under the bucket's active KEK.

@@ -49,7 +49,7 @@ var (
 	ErrMetadataTooLarge             = &Error{Code: "MetadataTooLarge", Message: "Your metadata headers exceed the maximum allowed metadata size", Status: http.StatusBadRequest}
 	ErrMethodNotAllowed             = &Error{Code: "MethodNotAllowed", Message: "The specified method is not allowed against this resource.", Status: http.StatusMethodNotAllowed}
 	ErrNotImplemented               = &Error{Code: "NotImplemented", Message: "A header you provided implies functionality that is not implemented", Status: http.StatusNotImplemented}
-	ErrRequestHeaderSectionTooLarge = &Error{Code: "RequestHeaderSectionTooLarge", Message: "Your request header section exceeds the maximum allowed request header section size.", Status: http.StatusBadRequest}
+	ErrRequestHeaderSectionTooLarge = &Error{Code: "RequestHeaderSectionTooLarge", Message: "Your request header section exceeds the maximum allowed size.", Status: http.StatusBadRequest}
 )
 
 // Conditions, ranges and conflicts.

@@ -42,7 +42,7 @@ func DecodeCompleteMultipartUpload(r io.Reader) ([]CompletePart, *Error) {
 		})
 	})
 	if err == nil && len(parts) == 0 {
-		err = ErrMalformedXML
+		err = ErrInvalidRequest.With("You must specify at least one part")
 	}
 	if err != nil {
 		return nil, err

@@ -215,7 +215,7 @@ func (c *Call) check(rt route) *Error {
 	if err := c.checkParams(rt); err != nil {
 		return err
 	}
-	return c.checkHeaders()
+	return CheckHeaders(c.Op, c.Header)
 }
 
 // maxBuckets is the longest page of ListBuckets.

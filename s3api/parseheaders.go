@@ -6,27 +6,28 @@ import (
 	"time"
 )
 
-// checkHeaders judges the form of headers that the store acts upon itself. Stores read them laxer than S3 does, or say less of what is wrong.
-// Whether what they name is there is for the store.
-func (c *Call) checkHeaders() *Error {
+// CheckHeaders judges the form of headers that the store acts upon itself, of a request for op. Stores read them laxer than S3 does, or say
+// less of what is wrong. Whether what they name is there is for the store. A form upload, whose fields Parse does not see, is judged as the
+// PutObject that it stands for.
+func CheckHeaders(op Operation, h http.Header) *Error {
 	var err *Error
-	switch c.Op {
+	switch op {
 	case PutObject, CreateMultipartUpload: // those of a copy count with x-amz-tagging-directive alone
-		_, err = ParseTaggingHeader(c.Header.Get("X-Amz-Tagging"))
+		_, err = ParseTaggingHeader(h.Get("X-Amz-Tagging"))
 	case CreateBucket:
-		err = checkOwnership(c.Header)
+		err = checkOwnership(h)
 	}
 	if err != nil {
 		return err
 	}
-	switch c.Op {
+	switch op {
 	case PutObject, CreateMultipartUpload, CopyObject:
-		if err := checkLock(c.Header); err != nil {
+		if err := checkLock(h); err != nil {
 			return err
 		}
-		return checkACL(c.Header)
+		return checkACL(h)
 	case CreateBucket, PutBucketAcl, PutObjectAcl:
-		return checkACL(c.Header)
+		return checkACL(h)
 	}
 	return nil
 }

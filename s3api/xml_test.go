@@ -163,7 +163,7 @@ func TestDecodeCompleteReadsChecksums(t *testing.T) {
 
 func TestDecodeCompleteRefusesBadParts(t *testing.T) {
 	for inner, want := range map[string]*Error{
-		"":              ErrMalformedXML,
+		"":              ErrInvalidRequest,
 		"<Part/>":       ErrMalformedXML,
 		"<Part></Part>": ErrMalformedXML,
 		"<Part><PartNumber>1</PartNumber></Part>":                   ErrMalformedXML,
