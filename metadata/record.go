@@ -19,7 +19,7 @@ type Part struct {
 	Size     int64    // plaintext bytes
 	Salt     [16]byte // salt of the part's header
 	MD5      []byte   // 16 bytes, nil where the bucket does without
-	Checksum Checksum // of this part, where the client asked for one
+	Checksum Checksum // of this part, the client's or the default
 }
 
 // Record is one row for one sealed object that was written: a fact about one envelope.
