@@ -100,7 +100,7 @@ func answerLate(h *Handler, rq *request, a *answer, err error) error {
 		err = a.write(&doc)
 	}
 	if err != nil {
-		e := answerTo(err)
+		e := rq.describe(answerTo(err))
 		h.count(err)
 		rq.event.Code, rq.event.Detail = e.Code, detail(err)
 		doc.Reset()
