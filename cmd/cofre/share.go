@@ -25,10 +25,10 @@ type shared struct {
 	site   string
 }
 
-func (s *shared) flags(cmd *cobra.Command, a app) {
-	s.source.flags(cmd, a)
-	cmd.Flags().StringVar(&s.bucket, "bucket", "", "the bucket")
-	cmd.Flags().StringVar(&s.site, "site", "", "the other site: its id, its name in the trust list, or its card file")
+func (sh *shared) flags(cmd *cobra.Command, a app) {
+	sh.source.flags(cmd, a)
+	cmd.Flags().StringVar(&sh.bucket, "bucket", "", "the bucket")
+	cmd.Flags().StringVar(&sh.site, "site", "", "the other site: its id, its name in the trust list, or its card file")
 	require(cmd, "bucket", "site")
 }
 
