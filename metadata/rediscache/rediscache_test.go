@@ -58,10 +58,10 @@ func TestConformanceWithoutRedis(t *testing.T) {
 func TestEveryMethodOfTheContractIsConsidered(t *testing.T) {
 	cached := []string{"Latest", "ByEnvelope"}
 	invalidates := []string{"Add", "Tombstone", "Revive", "DropBucket", "FinishUpload"}
-	// Neither reads nor changes what is cached, or must never be cached (Page, locks, KEKs, credentials).
+	// Neither reads nor changes what is cached, or must never be cached (Page, locks, guards, KEKs, credentials).
 	untouched := []string{
-		"ActiveKEK", "AddCredential", "AddKEK", "AddPart", "Close", "CloseKEKs", "CreateUpload", "Credential", "Credentials",
-		"DeleteCredential", "DeleteUpload", "Healthy", "KEK", "KEKs", "Known", "LockKey", "LockUpload", "Now", "Page",
+		"ActiveKEK", "AddCredential", "AddKEK", "AddPart", "BucketGuarded", "Close", "CloseKEKs", "CreateUpload", "Credential", "Credentials",
+		"DeleteCredential", "DeleteUpload", "GuardBucket", "Healthy", "KEK", "KEKs", "Known", "LockKey", "LockUpload", "Now", "Page",
 		"PartAttempts", "SetIntent", "SetKEKState", "SetTrustList", "SweepUploads", "TrustList", "Upload", "UploadParts", "Uploads",
 	}
 	considered := slices.Concat(cached, invalidates, untouched)
