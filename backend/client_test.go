@@ -166,7 +166,7 @@ func TestAnswersBecomeErrorsWithCodeAndMessage(t *testing.T) {
 		{"empty message", "GET", "k", 404, "<Error><Code>NoSuchKey</Code><Message></Message></Error>", "NoSuchKey"},
 		{"unknown code", "GET", "k", 400, "<Error><Code>XAmzUnheardOf</Code></Error>", "XAmzUnheardOf"},
 		{"html", "GET", "k", 403, "<html><body>go away</body></html>", ""},
-		{"nothing", "GET", "k", 400, "", ""},
+		{"nothing", "GET", "k", 409, "", ""},
 		{"head of an object", "HEAD", "k", 404, "", "NoSuchKey"},
 		{"head of a bucket", "HEAD", "", 404, "", "NoSuchBucket"},
 		{"larger than any document", "GET", "k", 400, strings.Repeat("x", 1<<20), ""},

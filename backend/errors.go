@@ -15,6 +15,9 @@ import (
 // between sends (HTML) is not worth more.
 const maxErrorDocument = 64 << 10
 
+// errBareRefusal says that the backend's HTTP front, not its S3, refused a request.
+var errBareRefusal = errors.New("400 without an error document")
+
 // failure is an error together with what it counts as. It adds no words.
 type failure struct {
 	outcome   Outcome
@@ -85,8 +88,18 @@ var keptHeaders = []string{"X-Amz-Delete-Marker", "X-Amz-Version-Id", "Retry-Aft
 // readError makes the error of an answer that is neither 2xx nor 304, and closes it.
 func readError(resp *http.Response, req *proxy.BackendRequest) error {
 	defer resp.Body.Close()
+	limit := int64(maxErrorDocument)
+	if req.Body != nil && resp.ContentLength > 0 {
+		// The last byte is left, so that the connection is closed and not used again: where RGW 16 refuses a request just as its
+		// body sets out after all (Expect), it takes the body for the next request.
+		limit = min(limit, resp.ContentLength-1)
+	}
 	// A document that breaks off in the middle still has its status, which is enough.
-	document, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorDocument))
+	document, _ := io.ReadAll(io.LimitReader(resp.Body, limit))
+	if len(document) == 0 && resp.StatusCode == http.StatusBadRequest && req.Method != http.MethodHead {
+		// S3 never says this without a word. RGW's HTTP front does, to what it cannot parse: bytes that were meant for a request before.
+		return unavailable(errBareRefusal)
+	}
 	answer := s3api.DecodeError(resp.StatusCode, document)
 	if len(document) == 0 && resp.StatusCode == http.StatusNotFound && req.Key == "" {
 		answer = s3api.ErrNoSuchBucket // HEAD has no document to say what is missing

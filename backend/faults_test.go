@@ -168,6 +168,7 @@ func TestRefusalsAreNotRepeated(t *testing.T) {
 		s := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
 			calls.Add(1)
 			w.WriteHeader(status)
+			io.WriteString(w, "<Error><Code>Whatever</Code></Error>")
 		})
 		if _, err := do(t, newClient(t, s.URL, nil), get("bucket", "key")); err == nil {
 			t.Errorf("%d: no error", status)
@@ -238,6 +239,41 @@ func TestEarlyRefusalIsHeardWhileSending(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAConnectionOnWhichABodyWasRefusedIsNotUsedAgain: whether the server takes what was on its way for the body or for the next
+// request is not known. RGW 16 does the latter where it refuses a request that expected 100 Continue just as the client stops waiting.
+func TestAConnectionOnWhichABodyWasRefusedIsNotUsedAgain(t *testing.T) {
+	const refusal = "<Error><Code>AccessDenied</Code></Error>"
+	endpoint, connections := connServer(t, func(conn *net.TCPConn, _ int) {
+		for {
+			if readHead(conn) == nil {
+				return
+			}
+			fmt.Fprintf(conn, "HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%s", len(refusal), refusal)
+		}
+	})
+	c := newClient(t, endpoint, nil)
+	for n := range 3 {
+		rq := put("bucket", "key", strings.NewReader("body"), 4)
+		rq.Header = http.Header{"Expect": {"100-continue"}}
+		_, err := do(t, c, rq)
+		var answer *s3api.Error
+		if !errors.As(err, &answer) || answer.Code != "AccessDenied" {
+			t.Fatalf("got %v", err)
+		}
+		if got := int(connections.Load()); got != n+1 {
+			t.Fatalf("%d requests came by %d connections", n+1, got)
+		}
+	}
+}
+
+// TestABareRefusalIsNoAnswerOfS3: an HTTP front that cannot make sense of a connection says 400 and nothing else.
+func TestABareRefusalIsNoAnswerOfS3(t *testing.T) {
+	s := newServer(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) })
+	if _, err := do(t, newClient(t, s.URL, nil), put("bucket", "key", strings.NewReader("body"), 4)); !errors.Is(err, proxy.ErrBackendUnavailable) {
+		t.Fatalf("got %v", err)
 	}
 }
 
