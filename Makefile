@@ -41,6 +41,13 @@ check: ## the tests of `make test` against the services that the COFRE_TEST_* en
 	go vet ./...
 	go test -race -timeout 20m $(TEST_FLAGS) $(PACKAGES)
 	go test -timeout 30m $(E2E_FLAGS) ./e2e/
+	@if command -v softhsm2-util >/dev/null && command -v "$$(go env CC)" >/dev/null; then $(MAKE) --no-print-directory test-pkcs11; \
+	else echo 'no SoftHSM (softhsm2) or no C compiler: the PKCS#11 guard is not tested' >&2; fi
+
+.PHONY: test-pkcs11
+test-pkcs11: ## the PKCS#11 guard of the identity, with SoftHSM for an HSM (needs cgo and softhsm2)
+	CGO_ENABLED=1 go vet -tags pkcs11 ./keys/kmsfile/ ./cmd/cofre/
+	CGO_ENABLED=1 go test -race -tags pkcs11 -run PKCS11 ./keys/kmsfile/
 
 .PHONY: test-short
 test-short: ## tests that need no service and no patience

@@ -64,7 +64,8 @@ type TLSConfig struct {
 type SiteConfig struct {
 	// The identity file that `cofre site init` made. The trust list lies beside it, with .trust.json at the end of its name.
 	// Keep a copy of the file and of the passphrase, apart from each other: without both, or a recovery identity, nothing
-	// that this site sealed can be opened.
+	// that this site sealed can be opened. Where a KMS guards it (`cofre site init --kms`), the file itself says which key
+	// of which KMS, credentials for that come from the environment, and there is no passphrase.
 	Identity string `yaml:"identity" required:"true" example:"/etc/cofre/site.age"`
 	// The passphrase of the identity file.
 	Passphrase access.Secret `yaml:"passphrase"`
@@ -186,7 +187,7 @@ type LimitsConfig struct {
 	Drain time.Duration `yaml:"drain"`
 	// How long after SIGTERM new connections are still taken, while /readyz already says no, so that load balancers notice.
 	DrainDelay time.Duration `yaml:"drain_delay"`
-	// How long serve waits at start for the metadata store.
+	// How long serve waits at start for the KMS that guards the identity, and then for the metadata store.
 	Startup time.Duration `yaml:"startup"`
 	// How long a client may take to send the head of a request.
 	HeaderTimeout time.Duration `yaml:"header_timeout"`

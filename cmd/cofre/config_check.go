@@ -3,7 +3,9 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -109,11 +111,24 @@ func (l *loader) checkSite(c *SiteConfig) {
 	if l.need("site.identity", c.Identity, "make an identity with `cofre site init` and name its file here") {
 		l.checkFile("site.identity", c.Identity, "make it with `cofre site init`")
 	}
-	l.need("site.passphrase", c.Passphrase.Reveal(), orSecretFile("site.passphrase"))
+	l.checkGuard(c)
 	for i, path := range c.Recovery {
 		if _, err := readCard(path); err != nil {
 			l.report(fmt.Sprintf("site.recovery[%d]", i), err.Error(), "")
 		}
+	}
+}
+
+// checkGuard wants a passphrase, unless the identity file says that something else guards it.
+func (l *loader) checkGuard(c *SiteConfig) {
+	sealed, err := readSealed(c.Identity)
+	var unreadable *fs.PathError // which checkFile tells
+	switch {
+	case err != nil && c.Identity != "" && !errors.As(err, &unreadable):
+		l.report("site.identity", err.Error(), "")
+	case err == nil && sealed.kms != nil:
+	default:
+		l.need("site.passphrase", c.Passphrase.Reveal(), orSecretFile("site.passphrase"))
 	}
 }
 

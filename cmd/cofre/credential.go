@@ -151,7 +151,7 @@ func (n *newCredential) add(ctx context.Context, a app, cfg Config, store metada
 			return usagef("access key %s is one of the configuration's, which would win over a stored one", cred.AccessKeyID)
 		}
 	}
-	id, err := readIdentity(cfg.Site.Identity, cfg.Site.Passphrase)
+	id, _, err := readIdentity(ctx, cfg)
 	if err != nil {
 		return err
 	}

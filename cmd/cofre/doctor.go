@@ -80,7 +80,7 @@ func (d *doctor) check(ctx context.Context, name, advice string, try func(contex
 }
 
 func (d *doctor) examine(ctx context.Context) {
-	haveIdentity := d.check(ctx, "site identity", "check site.identity and the passphrase; see `cofre site show`", d.openIdentity)
+	haveIdentity := d.check(ctx, "site identity", "check site.identity, and the passphrase or the KMS that guards it; see `cofre site show`", d.openIdentity)
 	haveStore := d.check(ctx, "metadata store", "check metadata.url, that the server runs, and that its user may make tables", d.openStore)
 	if haveStore {
 		defer func() { d.store.Close() }() // which may be the cache by then
@@ -105,14 +105,17 @@ func (d *doctor) examine(ctx context.Context) {
 	}
 }
 
-func (d *doctor) openIdentity(context.Context) (string, error) {
-	var err error
-	d.identity, err = readIdentity(d.cfg.Site.Identity, d.cfg.Site.Passphrase)
+func (d *doctor) openIdentity(ctx context.Context) (string, error) {
+	id, by, err := readIdentity(ctx, d.cfg)
 	if err != nil {
 		return "", err
 	}
-	card := d.identity.Card()
-	return fmt.Sprintf("%s, %s", card.Name, card.ID), nil
+	d.identity = id
+	card := id.Card()
+	if by.key == nil {
+		return fmt.Sprintf("%s, %s, guarded by: %s", card.Name, card.ID, by), nil
+	}
+	return fmt.Sprintf("%s, %s, guarded by: %s, which answers and opens it", card.Name, card.ID, by), nil
 }
 
 func (d *doctor) openStore(ctx context.Context) (string, error) {

@@ -48,6 +48,18 @@ func (a app) passphrase(file string, configured access.Secret, times int) (acces
 	return first, nil
 }
 
+// newPassphrase finds the passphrase for a file that is going to be sealed by it.
+func (a app) newPassphrase(file string, configured access.Secret) (access.Secret, error) {
+	pass, err := a.passphrase(file, configured, askTwice)
+	if err != nil {
+		return "", err
+	}
+	if len(pass) < minPassphrase {
+		return "", fmt.Errorf("seal identity: the passphrase has %d characters; use at least %d", len(pass), minPassphrase)
+	}
+	return pass, nil
+}
+
 func askPassphrase(tty *os.File, prompt string) (access.Secret, error) {
 	if _, err := io.WriteString(tty, prompt); err != nil {
 		return "", fmt.Errorf("ask passphrase: %w", err)

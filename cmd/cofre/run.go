@@ -71,6 +71,9 @@ func run(ctx context.Context, cfg Config, out outside) error {
 	card, healthy := site.identity.Card(), site.store.Healthy
 	ad.site.Store(&card)
 	ad.healthy.Store(&healthy)
+	tokens, stopTokens := context.WithCancel(ctx)
+	defer stopTokens()
+	site.background.Go(func() { site.guard.keepToken(tokens, logger) })
 	go func() { failed <- fmt.Errorf("serve S3: %w", serveS3(s3Server, s3Listener)) }()
 	ad.enter(serving)
 	logger.Info("serving", zap.String("version", buildVersion()), zap.Stringer("listen", s3Listener.Addr()),
@@ -148,6 +151,7 @@ func drain(s *http.Server, limits LimitsConfig, logger *zap.Logger) error {
 // site is what serves a site's requests, and what has to be closed after them.
 type site struct {
 	identity *keys.Identity
+	guard    guard
 	store    metadata.Store
 	backend  *backend.Client
 	trust    *trustKeeper
@@ -167,7 +171,7 @@ func openSite(ctx context.Context, cfg Config, out outside, logger *zap.Logger, 
 			s.close(logger)
 		}
 	}()
-	if s.identity, err = readIdentity(cfg.Site.Identity, cfg.Site.Passphrase); err != nil {
+	if s.identity, s.guard, err = waitForIdentity(ctx, cfg, logger); err != nil {
 		return nil, err
 	}
 	debug.FreeOSMemory() // scrypt took 64 MiB or more, once

@@ -32,6 +32,7 @@ import (
 //	credentials DIR                sets ID and SECRET to the credential of a data directory
 //	[!] s3 put|get ENDPOINT BUCKET KEY FILE, s3 head ENDPOINT BUCKET KEY, s3 bucket ENDPOINT BUCKET     with $ID and $SECRET
 //	[!] http URL                   gets a URL; fails unless the status is 200; the body is stdout
+//	vault VERB...                  a Vault server: see vaultCommand
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"cofre": main})
 }
@@ -54,16 +55,18 @@ func TestScript(t *testing.T) {
 			"credentials":  useCredentials,
 			"s3":           s3Command,
 			"http":         httpCommand,
+			"vault":        vaultCommand,
 		},
 		Setup: func(env *testscript.Env) error {
 			// What the machine running the tests has set is no business of theirs.
 			kept := env.Vars[:0]
 			for _, v := range env.Vars {
-				if !strings.HasPrefix(v, "COFRE_") {
+				if !strings.HasPrefix(v, "COFRE_") && !strings.HasPrefix(v, "VAULT_") && !strings.HasPrefix(v, "AWS_") {
 					kept = append(kept, v)
 				}
 			}
 			env.Vars = kept
+			env.Values[scriptVaultKey{}] = newScriptVault()
 			return nil
 		},
 	})

@@ -14,11 +14,12 @@ import (
 	"cofre/access"
 	"cofre/keys"
 	"cofre/keys/agefile"
+	"cofre/keys/kmsfile"
 )
 
 func siteCommand(a app) *cobra.Command {
 	return group("site", "Make and show this site's identity, and say which other sites are trusted",
-		siteInitCommand(a), siteShowCommand(a), siteTrustCommand(a), siteDistrustCommand(a), siteListCommand(a))
+		siteInitCommand(a), siteShowCommand(a), siteTrustCommand(a), siteDistrustCommand(a), siteListCommand(a), siteResealCommand(a))
 }
 
 // siteSource says which identity a command is about, and how to open it.
@@ -54,40 +55,44 @@ func (s *siteSource) siteConfig(a app) (Config, error) {
 }
 
 // open opens the identity.
-func (s *siteSource) open(a app) (Config, *keys.Identity, error) {
+func (s *siteSource) open(ctx context.Context, a app) (Config, *keys.Identity, error) {
 	cfg, err := s.siteConfig(a)
 	if err != nil {
 		return Config{}, nil, err
 	}
-	pass, err := a.passphrase(s.passphraseFile, cfg.Site.Passphrase, askOnce)
+	sealed, err := readSealed(cfg.Site.Identity)
 	if err != nil {
 		return Config{}, nil, err
 	}
-	id, err := readIdentity(cfg.Site.Identity, pass)
+	id, err := sealed.open(ctx, func() (access.Secret, error) { return a.passphrase(s.passphraseFile, cfg.Site.Passphrase, askOnce) })
 	return cfg, id, err
 }
 
-func readIdentity(path string, passphrase access.Secret) (*keys.Identity, error) {
-	id, err := agefile.Read(path, passphrase.Reveal())
+const kmsUsage = "seal it by a key kept elsewhere: hashivault://KEY, awskms://KEY?region=R, gcpkms://projects/P/locations/L/keyRings/R/cryptoKeys/K,\n" +
+	"azurekeyvault://VAULT.vault.azure.net/keys/K/VERSION, pkcs11:token=T;object=K?module-path=..., or file:///path of a key file; credentials come from the environment"
+
+// parseKMS reads the URL of --kms.
+func parseKMS(url string) (kmsfile.Key, error) {
+	key, err := kmsfile.ParseKey(url)
 	if err != nil {
-		return nil, fmt.Errorf("open site identity %s: %w", path, err)
+		return kmsfile.Key{}, usagef("--kms: %w", err)
 	}
-	return id, nil
+	return key, nil
 }
 
 func siteInitCommand(a app) *cobra.Command {
 	var src siteSource
-	var name string
+	var name, kms string
 	var ifMissing bool
 	var workFactor int
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "Make the identity of a new site, in a file sealed by a passphrase",
-		Long: "Make the identity of a new site: its keys, in a file sealed by a passphrase, and its trust list beside it.\n" +
-			"Keep a copy of the file and of the passphrase, apart from each other and from this machine.\n" +
-			"Without both, or a recovery identity, nothing that this site seals can be opened.",
+		Short: "Make the identity of a new site, in a file sealed by a passphrase or a KMS",
+		Long: "Make the identity of a new site: its keys, in a file sealed by a passphrase or by a key of a KMS, and its trust list beside it.\n" +
+			"Keep a copy of the file, and of the passphrase apart from it, away from this machine. Without the file and what opens it,\n" +
+			"or a recovery identity, nothing that this site seals can be opened.",
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := src.siteConfig(a)
 			if err != nil {
 				return err
@@ -100,21 +105,31 @@ func siteInitCommand(a app) *cobra.Command {
 				}
 				return fmt.Errorf("make identity: %s is there already, and an identity is never overwritten", path)
 			}
-			pass, err := a.passphrase(src.passphraseFile, cfg.Site.Passphrase, askTwice)
+			if kms != "" {
+				key, err := parseKMS(kms)
+				if err != nil {
+					return err
+				}
+				return makeIdentity(cmd.Context(), a, path, name, guard{&key}, func(id *keys.Identity) error {
+					return kmsfile.Write(cmd.Context(), path, key, id)
+				})
+			}
+			pass, err := a.newPassphrase(src.passphraseFile, cfg.Site.Passphrase)
 			if err != nil {
 				return err
 			}
-			if len(pass) < minPassphrase {
-				return fmt.Errorf("make identity: the passphrase has %d characters; use at least %d", len(pass), minPassphrase)
-			}
-			return makeIdentity(a, path, name, pass, agefile.Config{WorkFactor: workFactor})
+			return makeIdentity(cmd.Context(), a, path, name, guard{}, func(id *keys.Identity) error {
+				return agefile.Config{WorkFactor: workFactor}.Write(path, pass.Reveal(), id)
+			})
 		},
 	}
 	src.flags(cmd, a)
 	cmd.Flags().StringVar(&name, "name", hostname(), "the site's name, shown to people at other sites")
+	cmd.Flags().StringVar(&kms, "kms", "", kmsUsage)
 	cmd.Flags().IntVar(&workFactor, "work-factor", agefile.DefaultWorkFactor,
 		"how hard guessing the passphrase is made, doubled by each step: 16 costs every start a quarter of a second and 64 MiB, 18 a second and 256 MiB;\nfor a random passphrase of 32 characters 10 is as good")
 	cmd.Flags().BoolVar(&ifMissing, "if-missing", false, "do nothing, with success, where the file is there already")
+	cmd.MarkFlagsMutuallyExclusive("kms", "passphrase-file")
 	return cmd
 }
 
@@ -127,27 +142,30 @@ func hostname() string {
 	return name
 }
 
-func makeIdentity(a app, path, name string, pass access.Secret, how agefile.Config) error {
+func makeIdentity(ctx context.Context, a app, path, name string, by guard, write func(*keys.Identity) error) error {
 	id, err := keys.GenerateIdentity(name)
 	if err != nil {
 		return usagef("make identity: %w", err)
 	}
-	if err := how.Write(path, pass.Reveal(), id); err != nil {
+	if err := write(id); err != nil {
 		return err
 	}
-	trust, err := openTrust(context.Background(), id, trustPath(path), nil)
+	trust, err := openTrust(ctx, id, trustPath(path), nil)
 	if err != nil {
 		return err
 	}
 	if err := trust.toFile(); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "Identity written to %s, trust list to %s.\n\n", path, trustPath(path))
+	fmt.Fprintf(a.stdout, "Identity written to %s, trust list to %s. It is sealed by: %s.\n\n", path, trustPath(path), by)
 	if err := printCard(a, id.Card()); err != nil {
 		return err
 	}
-	_, err = fmt.Fprint(a.stdout, "\nKeep a copy of the file and of the passphrase, apart from each other and from this machine.\n"+
-		"Without both, or a recovery identity, nothing that this site seals can be opened.\n")
+	needed := "Keep a copy of the file and of the passphrase, apart from each other and from this machine.\nWithout both, or a recovery identity,"
+	if by.key != nil {
+		needed = "Keep a copy of the file away from this machine, and the key for as long as the file.\nWithout both, or a recovery identity,"
+	}
+	_, err = fmt.Fprintf(a.stdout, "\n%s nothing that this site seals can be opened.\n", needed)
 	return err
 }
 
@@ -165,8 +183,8 @@ func siteShowCommand(a app) *cobra.Command {
 		Long: "Show this site's public card. With --card it is the file that you send to another site; read the fingerprint\n" +
 			"to each other over the telephone before you trust a card that came by mail.",
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, id, err := src.open(a)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, id, err := src.open(cmd.Context(), a)
 			if err != nil {
 				return err
 			}
@@ -188,7 +206,7 @@ func siteShowCommand(a app) *cobra.Command {
 
 // withTrust opens the identity and its trust list, in the store too where one is configured, and hands it over.
 func (s *siteSource) withTrust(ctx context.Context, a app, use func(*trustKeeper) error) error {
-	cfg, id, err := s.open(a)
+	cfg, id, err := s.open(ctx, a)
 	if err != nil {
 		return err
 	}

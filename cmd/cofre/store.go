@@ -34,8 +34,8 @@ func openStore(ctx context.Context, cfg Config) (metadata.Store, error) {
 }
 
 const (
-	firstStoreRetry = 200 * time.Millisecond
-	lastStoreRetry  = 5 * time.Second
+	firstStartRetry = 200 * time.Millisecond
+	lastStartRetry  = 5 * time.Second
 )
 
 // waitForStore opens the store, again and again while it cannot be reached: at the start of a whole installation the
@@ -43,7 +43,7 @@ const (
 func waitForStore(ctx context.Context, cfg Config, log *zap.Logger) (metadata.Store, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Limits.Startup)
 	defer cancel()
-	for pause := firstStoreRetry; ; pause = min(2*pause, lastStoreRetry) {
+	for pause := firstStartRetry; ; pause = min(2*pause, lastStartRetry) {
 		store, err := openStore(ctx, cfg)
 		if err == nil {
 			return store, nil

@@ -28,6 +28,7 @@ has() {
     s3fs) command -v s3fs && fuse ;;
     s5cmd) [ -x "$(s5cmd_dir)/s5cmd" ] ;;
     js) command -v node && [ -e "$(js_stamp)" ] ;;
+    softhsm2) command -v softhsm2-util ;;
     *) command -v "$1" ;;
   esac >/dev/null 2>&1
 }
@@ -45,6 +46,7 @@ lacking() {
       command -v node >/dev/null || echo nodejs
       command -v npm >/dev/null || echo npm
       ;;
+    softhsm2) has softhsm2 || echo softhsm2 ;;
     s5cmd) ;; # no package of Debian: clients.sh builds it
     *) command -v "$1" >/dev/null || echo "$1" ;;
   esac

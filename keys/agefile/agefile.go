@@ -11,6 +11,7 @@ import (
 
 	"filippo.io/age"
 
+	"cofre/internal/durable"
 	"cofre/keys"
 )
 
@@ -30,7 +31,12 @@ const (
 	maxWorkFactor = 22
 	// maxFile bounds what is read of a file, in bytes. An identity takes less than one KiB.
 	maxFile = 64 << 10
+	// magic begins every age file.
+	magic = "age-encryption.org/v1\n"
 )
+
+// Is says whether a file's contents are those of an age file.
+func Is(contents []byte) bool { return bytes.HasPrefix(contents, []byte(magic)) }
 
 // Config is how identity files are written.
 type Config struct {
@@ -45,20 +51,25 @@ func Write(path, passphrase string, id *keys.Identity) error {
 // Write seals the identity with the passphrase and writes it as a new file of mode 0600. Either the whole file is there,
 // and survives a power failure, or none is. A file that is there already is left as it is: ErrExists.
 func (c Config) Write(path, passphrase string, id *keys.Identity) error {
-	if _, err := os.Lstat(path); err == nil { // told early, before the work; createNew decides
+	if _, err := os.Lstat(path); err == nil { // told early, before the work; CreateNew decides
 		return fmt.Errorf("write identity file: %w", ErrExists)
 	}
-	sealed, err := c.seal(passphrase, id)
+	sealed, err := c.Seal(passphrase, id)
 	if err != nil {
 		return fmt.Errorf("write identity file: %w", err)
 	}
-	if err := createNew(path, sealed); err != nil {
+	err = durable.CreateNew(path, sealed)
+	if errors.Is(err, durable.ErrExists) {
+		err = ErrExists
+	}
+	if err != nil {
 		return fmt.Errorf("write identity file: %w", err)
 	}
 	return nil
 }
 
-func (c Config) seal(passphrase string, id *keys.Identity) ([]byte, error) {
+// Seal gives the contents of an identity file.
+func (c Config) Seal(passphrase string, id *keys.Identity) ([]byte, error) {
 	if c.WorkFactor == 0 {
 		c.WorkFactor = DefaultWorkFactor
 	}
@@ -92,7 +103,16 @@ func (c Config) seal(passphrase string, id *keys.Identity) ([]byte, error) {
 // Read opens an identity file. A passphrase that does not open it is ErrWrongPassphrase and nothing more; a file that is no
 // identity file, or was damaged, is another error.
 func Read(path, passphrase string) (*keys.Identity, error) {
-	id, err := read(path, passphrase)
+	sealed, err := durable.Read(path, maxFile)
+	if err != nil {
+		return nil, fmt.Errorf("read identity file: %w", err)
+	}
+	return Open(sealed, passphrase)
+}
+
+// Open opens the contents of an identity file, as Read does.
+func Open(sealed []byte, passphrase string) (*keys.Identity, error) {
+	id, err := open(sealed, passphrase)
 	if errors.Is(err, ErrWrongPassphrase) {
 		return nil, ErrWrongPassphrase
 	}
@@ -102,11 +122,7 @@ func Read(path, passphrase string) (*keys.Identity, error) {
 	return id, nil
 }
 
-func read(path, passphrase string) (*keys.Identity, error) {
-	sealed, err := readFile(path, maxFile)
-	if err != nil {
-		return nil, err
-	}
+func open(sealed []byte, passphrase string) (*keys.Identity, error) {
 	if passphrase == "" {
 		return nil, ErrWrongPassphrase
 	}
