@@ -10,13 +10,14 @@ import (
 	"testing"
 )
 
-// awsCLIs gives the aws CLIs of this machine: the one on PATH and Debian's own, which may be years and a major version apart.
-func awsCLIs(t *testing.T) []string {
+// awsCLIs gives the aws CLIs of this machine by where they come from: the one on PATH and Debian's own, which may be years and a
+// major version apart.
+func awsCLIs(t *testing.T) map[string]string {
 	t.Helper()
-	found := []string{tool(t, "aws")}
+	found := map[string]string{"PATH": tool(t, "aws")}
 	const debian = "/usr/bin/aws"
-	if _, err := exec.LookPath(debian); err == nil && !sameFile(found[0], debian) {
-		found = append(found, debian)
+	if _, err := exec.LookPath(debian); err == nil && !sameFile(found["PATH"], debian) {
+		found["Debian"] = debian
 	}
 	return found
 }
@@ -27,14 +28,10 @@ func sameFile(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
-func TestClientAWSCLI(t *testing.T) { testAWSCLI(t, awsCLIs(t)[0]) }
-
-func TestClientDebianAWSCLI(t *testing.T) {
-	all := awsCLIs(t)
-	if len(all) < 2 {
-		t.Skip("the only aws here is the one of TestClientAWSCLI")
+func TestClientAWSCLI(t *testing.T) {
+	for from, path := range awsCLIs(t) {
+		t.Run(from, func(t *testing.T) { testAWSCLI(t, path) })
 	}
-	testAWSCLI(t, all[1])
 }
 
 func testAWSCLI(t *testing.T, path string) {

@@ -8,14 +8,10 @@ import (
 	"testing"
 )
 
-func TestClientBoto3(t *testing.T) { testBoto3(t, pythons(t)[0]) }
-
-func TestClientDebianBoto3(t *testing.T) {
-	all := pythons(t)
-	if len(all) < 2 {
-		t.Skip("the only boto3 here is the one of TestClientBoto3")
+func TestClientBoto3(t *testing.T) {
+	for i, python := range pythons(t) {
+		t.Run([]string{"PATH", "Debian"}[i], func(t *testing.T) { testBoto3(t, python) })
 	}
-	testBoto3(t, all[1])
 }
 
 func testBoto3(t *testing.T, python string) {

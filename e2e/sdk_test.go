@@ -23,6 +23,9 @@ type object struct {
 	Metadata map[string]string
 }
 
+// same says whether two listings show the same object.
+func (o object) same(other object) bool { return o.ETag == other.ETag && o.Size == other.Size }
+
 func (r *replica) head(t *testing.T, bucket, key string) object {
 	t.Helper()
 	out, err := r.client().HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &bucket, Key: &key})

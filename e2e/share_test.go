@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -136,9 +137,28 @@ func TestThreeSitesOfWhichTwoShareABucket(t *testing.T) {
 		t.Errorf("share list:\n%s", list)
 	}
 
+	// A loses its database: its identity and the storage give all of it back.
+	ra.stop(t)
+	a.dropDatabase()
+	a.createDatabase()
+	a.flushRedis()
+	if out := a.cofre(t, "rebuild", "--bucket", bucket); !strings.Contains(out, "2 KEKs, 0 not opened; 4 objects: 0 known, 4 healed") {
+		t.Errorf("rebuild says %s", out)
+	}
+	ra.restart(t)
+	if again := ra.listed(t, bucket); !maps.EqualFunc(again, at, object.same) {
+		t.Errorf("after the rebuild A lists %v, before %v", again, at)
+	}
+	if out := a.cofre(t, "key", "rotate", "--bucket", bucket); !strings.Contains(out, "seals under its first KEK") {
+		t.Errorf("rotate after a rebuild, which makes no KEK active, says %s", out)
+	}
+	if out := a.cofre(t, "key", "list", "--bucket", bucket); strings.Count(out, "read-only") != 2 || strings.Count(out, "active") != 1 {
+		t.Errorf("key list:\n%s", out)
+	}
+
 	// B leaves. What A writes from now on is closed to it; what lies there stays readable at A, B's own objects too.
 	said := a.cofre(t, "share", "revoke", "--bucket", bucket, "--site", b.card(t))
-	if !strings.Contains(said, "2 KEKs closed") {
+	if !strings.Contains(said, "3 KEKs closed") {
 		t.Errorf("revoke says %s", said)
 	}
 	ra.stop(t) // instead of waiting until it has looked at the store again

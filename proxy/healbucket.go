@@ -2,10 +2,12 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"sync"
-	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"cofre/access"
 	"cofre/metadata"
@@ -61,12 +63,7 @@ func (h *Handler) eachVersionPage(ctx context.Context, bucket string, visit func
 	q.Set("versions", "")
 	q.Set("encoding-type", "url")
 	for {
-		resp, err := h.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodGet, Bucket: bucket, Query: q})
-		if err != nil {
-			return err
-		}
-		page, err := s3api.ScanListing(resp.Body, true)
-		resp.Body.Close()
+		page, err := h.versionPage(ctx, access.SiteUser, bucket, q)
 		if err != nil {
 			return err
 		}
@@ -115,43 +112,50 @@ func (h *Handler) unknown(ctx context.Context, bucket string, page *s3api.Listin
 
 // healVersions makes the records of objects that the store does not know.
 func (h *Handler) healVersions(ctx context.Context, missed []target, c HealConfig, report *HealReport) error {
-	var (
-		wg               sync.WaitGroup
-		healed, unsealed atomic.Int64
-		slots            = make(chan struct{}, c.Parallel)
-		failures         sync.Mutex // guards report.Failed and the calls of c.Failed
-	)
+	var each errgroup.Group
+	each.SetLimit(c.Parallel)
+	var mu sync.Mutex // guards report, and the calls of c.Failed
 	for _, t := range missed {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			wg.Wait()
-			return ctx.Err()
+		if ctx.Err() != nil {
+			break
 		}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			_, err := h.discover(ctx, reading{as: access.SiteUser}, t, "bulk")
+		each.Go(func() error {
+			err := h.healVersion(ctx, t)
+			mu.Lock()
+			defer mu.Unlock()
 			switch {
 			case err == nil:
-				healed.Add(1)
+				report.Healed++
 			case isUnsealed(err):
-				unsealed.Add(1)
+				report.Unsealed++
 			case hasStatus(err, http.StatusNotFound): // deleted since it was listed
 			default:
-				failures.Lock()
-				defer failures.Unlock()
 				report.Failed++
 				h.count(err)
 				if c.Failed != nil {
 					c.Failed(t.Key, t.VersionID, err)
 				}
 			}
+			return nil
 		})
 	}
-	wg.Wait()
-	report.Healed += healed.Load()
-	report.Unsealed += unsealed.Load()
+	_ = each.Wait() // what failed is told of each object
 	return ctx.Err()
+}
+
+// healVersion makes the record of one object and makes sure that the store has it: a reader can do without, but after a bulk heal KEKs
+// are closed, and what has no record then is refused for good.
+func (h *Handler) healVersion(ctx context.Context, t target) error {
+	rec, err := h.discover(ctx, reading{as: access.SiteUser}, t, "bulk")
+	if err != nil {
+		return err
+	}
+	if _, err := h.store.ByEnvelope(ctx, t.Bucket, t.Key, rec.Envelope); errors.Is(err, metadata.ErrNotFound) {
+		return metadata.ErrUnavailable // the row could not be written
+	} else if err != nil {
+		return err
+	}
+	return nil
 }
 
 // Buckets gives the names of the buckets that the site's backend user owns, and of those that have KEKs in the system bucket

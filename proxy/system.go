@@ -123,57 +123,59 @@ func (s *System) Ensure(ctx context.Context) error {
 // List gives the names below a prefix.
 func (s *System) List(ctx context.Context, prefix string) ([]string, error) {
 	var names []string
-	marker := ""
-	for {
-		var q s3api.Query
-		q.Set("encoding-type", "url")
-		q.Set("prefix", prefix)
-		if marker != "" {
-			q.Set("marker", marker)
-		}
-		page, err := s.page(ctx, q)
-		if hasCode(err, s3api.ErrNoSuchBucket.Code) {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, systemError("list", err)
-		}
+	err := s.eachPage(ctx, prefix, "", func(page *s3api.Listing) (last string) {
 		for _, e := range page.Entries {
 			names = append(names, e.Key)
-			marker = e.Key
+			last = e.Key
 		}
-		if !page.Truncated || len(page.Entries) == 0 {
-			return names, nil
-		}
+		return last
+	})
+	if hasCode(err, s3api.ErrNoSuchBucket.Code) {
+		return nil, nil
 	}
+	if err != nil {
+		return nil, systemError("list", err)
+	}
+	return names, nil
 }
 
 // folders gives the names between a prefix and the next slash.
 func (s *System) folders(ctx context.Context, prefix string) ([]string, error) {
 	var names []string
-	marker := ""
-	for {
-		var q s3api.Query
-		q.Set("encoding-type", "url")
-		q.Set("prefix", prefix)
-		q.Set("delimiter", "/")
-		if marker != "" {
-			q.Set("marker", marker)
-		}
-		page, err := s.page(ctx, q)
-		if hasStatus(err, http.StatusForbidden) {
-			return nil, nil // a guest sees the buckets that are shared with it, and has to name them
-		}
-		if err != nil {
-			return nil, systemError("list", err)
-		}
+	err := s.eachPage(ctx, prefix, "/", func(page *s3api.Listing) (last string) {
 		for _, p := range page.CommonPrefixes {
 			names = append(names, strings.TrimSuffix(strings.TrimPrefix(p, prefix), "/"))
-			marker = p
+			last = p
 		}
-		if !page.Truncated || len(page.CommonPrefixes) == 0 {
-			return names, nil
+		return last
+	})
+	if hasStatus(err, http.StatusForbidden) || hasCode(err, s3api.ErrNoSuchBucket.Code) {
+		return nil, nil // a guest sees the buckets that are shared with it, and has to name them
+	}
+	if err != nil {
+		return nil, systemError("list", err)
+	}
+	return names, nil
+}
+
+// eachPage walks a listing; visit gives the last name of the page, behind which the next begins.
+func (s *System) eachPage(ctx context.Context, prefix, delimiter string, visit func(*s3api.Listing) (last string)) error {
+	var q s3api.Query
+	q.Set("encoding-type", "url")
+	q.Set("prefix", prefix)
+	if delimiter != "" {
+		q.Set("delimiter", delimiter)
+	}
+	for {
+		page, err := s.page(ctx, q)
+		if err != nil {
+			return err
 		}
+		last := visit(page)
+		if !page.Truncated || last == "" {
+			return nil
+		}
+		q.Set("marker", last)
 	}
 }
 

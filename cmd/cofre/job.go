@@ -32,6 +32,30 @@ func (s *source) withSite(ctx context.Context, a app, use func(Config, *site) er
 	return use(cfg, site)
 }
 
+// bucketSource is a source for commands that are about one bucket.
+type bucketSource struct {
+	source
+	bucket string
+}
+
+func (s *bucketSource) flags(cmd *cobra.Command, a app) {
+	s.source.flags(cmd, a)
+	cmd.Flags().StringVar(&s.bucket, "bucket", "", "the bucket")
+	require(cmd, "bucket")
+}
+
+// command makes a command that opens the site and says something of the bucket.
+func (s *bucketSource) command(a app, use, short, long string, run func(ctx context.Context, site *site) error) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return s.withSite(cmd.Context(), a, func(_ Config, site *site) error { return run(cmd.Context(), site) })
+		},
+	}
+	s.flags(cmd, a)
+	return cmd
+}
+
 // progressEvery spaces the lines by which a long command says how far it is.
 const progressEvery = 5 * time.Second
 
@@ -49,36 +73,26 @@ func (r *reporter) print(format string, args ...any) {
 }
 
 func healCommand(a app) *cobra.Command {
-	var src source
-	var bucket string
+	var src bucketSource
 	var parallel int
 	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "heal",
-		Short: "Make the records of all objects of a bucket that the metadata store does not know",
-		Long: "Make the records of all objects of a bucket that the metadata store does not know, in every version: what other\n" +
-			"sites wrote, or everything after the store was lost. Reads and listings do the same one by one; this does it in bulk.\n" +
+	cmd := src.command(a, "heal", "Make the records of all objects of a bucket that the metadata store does not know",
+		"Make the records of all objects of a bucket that the metadata store does not know, in every version: what other\n"+
+			"sites wrote, or everything after the store was lost. Reads and listings do the same one by one; this does it in bulk.\n"+
 			"It may be stopped and begun again at any time, and runs beside serve.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return src.withSite(cmd.Context(), a, func(_ Config, s *site) error {
-				report, err := heal(cmd.Context(), a, s, bucket, parallel)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return json.NewEncoder(a.stdout).Encode(report)
-				}
-				_, err = fmt.Fprintln(a.stdout, describeHeal(report))
+		func(ctx context.Context, s *site) error {
+			report, err := heal(ctx, a, s, src.bucket, parallel)
+			if err != nil {
 				return err
-			})
-		},
-	}
-	src.flags(cmd, a)
-	cmd.Flags().StringVar(&bucket, "bucket", "", "the bucket")
+			}
+			if asJSON {
+				return json.NewEncoder(a.stdout).Encode(report)
+			}
+			_, err = fmt.Fprintln(a.stdout, describeHeal(report))
+			return err
+		})
 	cmd.Flags().IntVar(&parallel, "parallel", 0, "objects looked up at a time (limits.heal_parallel of the configuration)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
-	require(cmd, "bucket")
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -16,26 +17,15 @@ func keyCommand(a app) *cobra.Command {
 }
 
 func keyListCommand(a app) *cobra.Command {
-	var src source
-	var bucket string
-	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the KEKs of a bucket, and which sites have a grant of each",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return src.withSite(cmd.Context(), a, func(_ Config, s *site) error {
-				held, err := s.ring.Holdings(cmd.Context(), bucket)
-				if err != nil {
-					return err
-				}
-				return printHoldings(a, s.trust.Current(), held)
-			})
-		},
-	}
-	src.flags(cmd, a)
-	cmd.Flags().StringVar(&bucket, "bucket", "", "the bucket")
-	require(cmd, "bucket")
-	return cmd
+	var src bucketSource
+	return src.command(a, "list", "List the KEKs of a bucket, and which sites have a grant of each", "",
+		func(ctx context.Context, s *site) error {
+			held, err := s.ring.Holdings(ctx, src.bucket)
+			if err != nil {
+				return err
+			}
+			return printHoldings(a, s.trust.Current(), held)
+		})
 }
 
 func printHoldings(a app, list *keys.TrustList, held []keys.Holding) error {
@@ -59,31 +49,20 @@ func printHoldings(a app, list *keys.TrustList, held []keys.Holding) error {
 }
 
 func keyRotateCommand(a app) *cobra.Command {
-	var src source
-	var bucket string
-	cmd := &cobra.Command{
-		Use:   "rotate",
-		Short: "Make a new active KEK for a bucket; objects under the old one stay as they are",
-		Long: "Make a new active KEK for a bucket. New objects are sealed under it within 10 seconds, in every replica. What lies under\n" +
+	var src bucketSource
+	return src.command(a, "rotate", "Make a new active KEK for a bucket; objects under the old one stay as they are",
+		"Make a new active KEK for a bucket. New objects are sealed under it within 10 seconds, in every replica. What lies under\n"+
 			"older KEKs stays as it is and stays readable, by everyone who can read it now.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return src.withSite(cmd.Context(), a, func(_ Config, s *site) error {
-				old, now, err := s.ring.Rotate(cmd.Context(), bucket)
-				if err != nil {
-					return err
-				}
-				if old == (keys.KEKID{}) {
-					_, err = fmt.Fprintf(a.stdout, "Bucket %s seals under its first KEK %s.\n", bucket, now.ID())
-					return err
-				}
-				_, err = fmt.Fprintf(a.stdout, "Bucket %s seals under KEK %s; KEK %s is read-only.\n", bucket, now.ID(), old)
+		func(ctx context.Context, s *site) error {
+			old, now, err := s.ring.Rotate(ctx, src.bucket)
+			if err != nil {
 				return err
-			})
-		},
-	}
-	src.flags(cmd, a)
-	cmd.Flags().StringVar(&bucket, "bucket", "", "the bucket")
-	require(cmd, "bucket")
-	return cmd
+			}
+			if old == (keys.KEKID{}) {
+				_, err = fmt.Fprintf(a.stdout, "Bucket %s seals under its first KEK %s.\n", src.bucket, now.ID())
+				return err
+			}
+			_, err = fmt.Fprintf(a.stdout, "Bucket %s seals under KEK %s; KEK %s is read-only.\n", src.bucket, now.ID(), old)
+			return err
+		})
 }

@@ -18,35 +18,26 @@ func shareCommand(a app) *cobra.Command {
 		shareAddCommand(a), shareListCommand(a), shareRevokeCommand(a), sharePolicyCommand(a))
 }
 
-// shared is what each of these commands is about.
+// shared is what a command about a bucket and another site is about.
 type shared struct {
-	source
-	bucket string
-	site   string
+	bucketSource
+	site string
 }
 
-func (sh *shared) flags(cmd *cobra.Command, a app) {
-	sh.source.flags(cmd, a)
-	cmd.Flags().StringVar(&sh.bucket, "bucket", "", "the bucket")
+func (sh *shared) siteFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&sh.site, "site", "", "the other site: its id, its name in the trust list, or its card file")
-	require(cmd, "bucket", "site")
+	require(cmd, "site")
 }
 
 func shareAddCommand(a app) *cobra.Command {
 	var sh shared
-	cmd := &cobra.Command{
-		Use:   "add",
-		Short: "Grant the KEKs of a bucket to a site that the trust list names",
-		Long: "Grant every KEK of a bucket to another site, so that it can read what is there. The site must be trusted first\n" +
-			"(`cofre site trust CARD --bucket B --as member`); new KEKs are then granted to it by themselves.\n" +
-			"The other site trusts this one in the same way, and shares back what it has written.\n\n" +
+	cmd := sh.command(a, "add", "Grant the KEKs of a bucket to a site that the trust list names",
+		"Grant every KEK of a bucket to another site, so that it can read what is there. The site must be trusted first\n"+
+			"(`cofre site trust CARD --bucket B --as member`); new KEKs are then granted to it by themselves.\n"+
+			"The other site trusts this one in the same way, and shares back what it has written.\n\n"+
 			"Both sites' users need the right to use the bucket on the storage: see `cofre share policy`.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return sh.withSite(cmd.Context(), a, func(cfg Config, s *site) error { return sh.add(cmd.Context(), a, s) })
-		},
-	}
-	sh.flags(cmd, a)
+		func(ctx context.Context, s *site) error { return sh.add(ctx, a, s) })
+	sh.siteFlag(cmd)
 	return cmd
 }
 
@@ -96,26 +87,15 @@ func countGrants(held []keys.Holding, id keys.SiteID) (granted, total int) {
 }
 
 func shareListCommand(a app) *cobra.Command {
-	var src source
-	var bucket string
-	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List who can open a bucket: whom this site trusts, and who else has grants",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return src.withSite(cmd.Context(), a, func(_ Config, s *site) error {
-				held, err := s.ring.Holdings(cmd.Context(), bucket)
-				if err != nil {
-					return err
-				}
-				return printShares(a, s.trust.Current(), bucket, held)
-			})
-		},
-	}
-	src.flags(cmd, a)
-	cmd.Flags().StringVar(&bucket, "bucket", "", "the bucket")
-	require(cmd, "bucket")
-	return cmd
+	var src bucketSource
+	return src.command(a, "list", "List who can open a bucket: whom this site trusts, and who else has grants", "",
+		func(ctx context.Context, s *site) error {
+			held, err := s.ring.Holdings(ctx, src.bucket)
+			if err != nil {
+				return err
+			}
+			return printShares(a, s.trust.Current(), src.bucket, held)
+		})
 }
 
 // printShares has a line for each site that is or was trusted for the bucket or has a grant there, and then who has not revoked a
@@ -175,21 +155,15 @@ func sitesOf(list *keys.TrustList, bucket string, held []keys.Holding) []keys.Si
 func shareRevokeCommand(a app) *cobra.Command {
 	var sh shared
 	var force bool
-	cmd := &cobra.Command{
-		Use:   "revoke",
-		Short: "End a site's part in a bucket: no new object is open to it",
-		Long: "End a site's part in a bucket. In this order: every object gets a record in this site's metadata store; the trust is\n" +
-			"withdrawn; every KEK that the site could open is closed, its grants are removed, its own KEK records are endorsed\n" +
-			"so that what it wrote stays readable; and a new KEK is made. From then on new objects are closed to it.\n\n" +
-			"Take its right to write from the bucket's policy on the storage first. What it wrote after the records were made\n" +
-			"is refused. It may have kept the keys of what it could read: only writing that anew ends what it knows.\n" +
+	cmd := sh.command(a, "revoke", "End a site's part in a bucket: no new object is open to it",
+		"End a site's part in a bucket. In this order: every object gets a record in this site's metadata store; the trust is\n"+
+			"withdrawn; every KEK that the site could open is closed, its grants are removed, its own KEK records are endorsed\n"+
+			"so that what it wrote stays readable; and a new KEK is made. From then on new objects are closed to it.\n\n"+
+			"Take its right to write from the bucket's policy on the storage first. What it wrote after the records were made\n"+
+			"is refused. It may have kept the keys of what it could read: only writing that anew ends what it knows.\n"+
 			"Every other member has to do the same; `cofre share list` shows who has not.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return sh.withSite(cmd.Context(), a, func(_ Config, s *site) error { return sh.revoke(cmd.Context(), a, s, force) })
-		},
-	}
-	sh.flags(cmd, a)
+		func(ctx context.Context, s *site) error { return sh.revoke(ctx, a, s, force) })
+	sh.siteFlag(cmd)
 	cmd.Flags().BoolVar(&force, "force", false, "go on although some objects could not be healed: they will be refused from then on")
 	return cmd
 }
