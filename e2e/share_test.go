@@ -40,10 +40,17 @@ func (s *site) trusts(t *testing.T, other *site, bucket string) {
 // putPolicies puts what `cofre share policy` prints on the storage, as the owner of both buckets.
 func (s *site) putPolicies(t *testing.T, bucket string, users ...string) {
 	t.Helper()
-	args := []string{"share", "policy", "--bucket", bucket}
+	var flags []string
 	for _, u := range users {
-		args = append(args, "--backend-user", u)
+		flags = append(flags, "--backend-user", u)
 	}
+	s.putPoliciesFor(t, bucket, flags...)
+}
+
+// putPoliciesFor is putPolicies for the users that flags name.
+func (s *site) putPoliciesFor(t *testing.T, bucket string, flags ...string) {
+	t.Helper()
+	args := append([]string{"share", "policy", "--bucket", bucket}, flags...)
 	parts := strings.Split(s.cofre(t, args...), "# policy of ")
 	if len(parts) != 3 {
 		t.Fatalf("share policy printed %q", parts)
@@ -137,6 +144,9 @@ func TestThreeSitesOfWhichTwoShareABucket(t *testing.T) {
 		t.Errorf("share list:\n%s", list)
 	}
 
+	needles := append(append(small.needles(0), large.needles(5*mib)...), theirs.needles(5*mib)...)
+	operatorFindsNothing(t, bucket, needles, a, b)
+
 	// A loses its database: its identity and the storage give all of it back.
 	ra.stop(t)
 	a.dropDatabase()
@@ -170,6 +180,7 @@ func TestThreeSitesOfWhichTwoShareABucket(t *testing.T) {
 	rb.wantRefused(t, bucket, "after", "AccessDenied")
 	rb.put(t, bucket, "forged", small, nil) // the storage lets it: A does not believe it
 	ra.wantRefused(t, bucket, "forged", "InternalError")
+	operatorFindsNothing(t, bucket, needles, a, b)
 	if log, err := os.ReadFile(ra.log); err != nil || !strings.Contains(string(log), "closed") {
 		t.Errorf("A's log does not say why: %v", err)
 	}

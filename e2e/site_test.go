@@ -38,6 +38,7 @@ type site struct {
 	secret string
 
 	systemBucket string
+	moreConfig   string // YAML behind what every site has
 	postgres     string // URL of the server's own database
 	database     string // name of this site's
 	redis        string // URL
@@ -143,7 +144,7 @@ credentials:
     secret_key_file: %s/client_secret
     grants:
       - {bucket: "*", actions: [read, write, list, delete, admin]}
-`, listen, admin, s.dir, s.dir, s.rgw.endpoint, region, s.rgw.access, s.dir, s.systemBucket, s.dir, s.redis, s.access, s.dir))
+%s`, listen, admin, s.dir, s.dir, s.rgw.endpoint, region, s.rgw.access, s.dir, s.systemBucket, s.dir, s.redis, s.access, s.dir, s.moreConfig))
 }
 
 // command is cofre with an environment that says nothing of its configuration.

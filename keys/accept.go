@@ -6,8 +6,12 @@ import (
 	"strings"
 )
 
-// Roles is what the site is trusted as in that bucket, now.
+// Roles is what the site is trusted as in that bucket, now. The list's own site that names itself as a depositor is one and
+// nothing else: see OwnDeposit.
 func (t *TrustList) Roles(bucket string, site SiteID) []Role {
+	if site == t.site && t.OwnDeposit(bucket) {
+		return []Role{Deposit}
+	}
 	var roles []Role
 	for _, e := range t.lines(bucket, site) {
 		if e.live() && !slices.Contains(roles, e.Role) {
@@ -41,6 +45,9 @@ func (t *TrustList) Recipients(bucket string) []Card { return t.cards(bucket, Me
 func (t *TrustList) cards(bucket string, roles ...Role) []Card {
 	var cards []Card
 	seen := make(map[SiteID]bool)
+	if t.OwnDeposit(bucket) {
+		seen[t.site] = true
+	}
 	for _, e := range t.entries {
 		if e.live() && slices.Contains(roles, e.Role) && matchBucket(e.Bucket, bucket) && !seen[e.Card.ID] {
 			seen[e.Card.ID] = true
@@ -53,6 +60,17 @@ func (t *TrustList) cards(bucket string, roles ...Role) []Card {
 // withdrawn says whether the site was once trusted for the bucket and is so no more.
 func (t *TrustList) withdrawn(bucket string, site SiteID) bool {
 	return len(t.lines(bucket, site)) > 0 && len(t.Roles(bucket, site)) == 0
+}
+
+// left is the sites that were trusted for the bucket once and are no more.
+func (t *TrustList) left(bucket string) []SiteID {
+	var sites []SiteID
+	for _, e := range t.entries {
+		if !e.live() && !slices.Contains(sites, e.Card.ID) && t.withdrawn(bucket, e.Card.ID) {
+			sites = append(sites, e.Card.ID)
+		}
+	}
+	return sites
 }
 
 // AcceptRecord is rule 1 of docs/FORMAT.md section 7: a record is accepted when its creator is a trusted writer of the

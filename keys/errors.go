@@ -19,6 +19,10 @@ var (
 	ErrGrant = errors.New("grant does not open")
 	// ErrUntrusted says that the trust list does not let this site believe the document, or seal for that site.
 	ErrUntrusted = errors.New("site is not trusted for this")
+	// ErrMayNotWrite says that the trust list does not let this site itself write there: it is no writer of the bucket, it
+	// deposits and the key is outside its prefixes, or nobody could open what it deposits. It is an ErrUntrusted, and no
+	// sign of tampering.
+	ErrMayNotWrite error = mayNotWrite{}
 	// ErrTrustListOld says that a trust list has a lower number than one that was seen before.
 	ErrTrustListOld = errors.New("trust list is older than the one known")
 )
@@ -39,3 +43,9 @@ var (
 	// bucket does not answer. It may pass by waiting.
 	ErrKEKUnavailable = errors.New("KEK is not available now")
 )
+
+// mayNotWrite is ErrMayNotWrite: an error of its own that is an ErrUntrusted too.
+type mayNotWrite struct{}
+
+func (mayNotWrite) Error() string        { return "this site may not write here" }
+func (mayNotWrite) Is(target error) bool { return target == ErrUntrusted }

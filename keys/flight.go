@@ -50,6 +50,10 @@ func (r *Ring) land(bucket string, b *bucketRing, s slot, f *flight) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(b.flights, s)
+	retire(b.open[s])
+	if r.buckets[bucket] != b {
+		retire(f.result)
+	}
 	if f.err == nil {
 		b.open[s] = f.result
 	} else {

@@ -41,7 +41,9 @@ func NewGrant(granter *Identity, kek KEK, recipient Card, created time.Time) (Gr
 	if err := checkBucket(kek.Bucket()); err != nil {
 		return Grant{}, fmt.Errorf("make grant: %w", err)
 	}
-	sealed, err := recipient.seal(grantInfo(kek.ID(), kek.Bucket(), kek.Creator(), recipient.ID), kek.must().key.bytes())
+	raw := kek.Bytes()
+	defer clear(raw)
+	sealed, err := recipient.seal(grantInfo(kek.ID(), kek.Bucket(), kek.Creator(), recipient.ID), raw)
 	if err != nil {
 		return Grant{}, fmt.Errorf("make grant: %w", err)
 	}

@@ -14,8 +14,9 @@ const maxIdentity = 4 << 10
 // Identity is a site's private half: it opens grants made to the site and signs the site's documents. It is immutable and
 // safe for concurrent use. Only MarshalSecret brings its seeds out; every printed form is redacted.
 type Identity struct {
-	card Card
-	priv *identityKeys // holds nothing but pointers, so that fmt prints addresses: see secret
+	card     Card
+	recovery bool
+	priv     *identityKeys // holds nothing but pointers, so that fmt prints addresses: see secret
 }
 
 type identityKeys struct {
@@ -29,6 +30,7 @@ type identityKeys struct {
 type identityJSON struct {
 	Version int         `json:"version"`
 	Name    string      `json:"name"`
+	Role    Role        `json:"role,omitempty"` // Recovery, or nothing for a site's
 	HPKE    base64Bytes `json:"hpke"`
 	Ed25519 base64Bytes `json:"ed25519"`
 }
@@ -39,6 +41,17 @@ func GenerateIdentity(name string) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("generate identity: %w", err)
 	}
+	return id, nil
+}
+
+// GenerateRecoveryIdentity draws a new identity that is to be kept off line. It says of itself that it neither seals nor grants
+// (docs/FORMAT.md section 7 rule 6), so that whoever works with it by mistake cannot do either.
+func GenerateRecoveryIdentity(name string) (*Identity, error) {
+	id, err := GenerateIdentity(name)
+	if err != nil {
+		return nil, err
+	}
+	id.recovery = true
 	return id, nil
 }
 
@@ -57,6 +70,9 @@ func ParseIdentity(doc []byte) (*Identity, error) {
 	if wire.Version != 1 {
 		return nil, fmt.Errorf("parse identity: %w: version %d", ErrMalformed, wire.Version)
 	}
+	if wire.Role != "" && wire.Role != Recovery {
+		return nil, fmt.Errorf("parse identity: %w: role", ErrMalformed)
+	}
 	hpkeSeed, err := parseSecret(wire.HPKE)
 	if err != nil {
 		return nil, fmt.Errorf("parse identity: hpke: %w", err)
@@ -69,6 +85,7 @@ func ParseIdentity(doc []byte) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse identity: %w", err)
 	}
+	id.recovery = wire.Role == Recovery
 	return id, nil
 }
 
@@ -96,10 +113,15 @@ func (i *Identity) MarshalSecret() ([]byte, error) {
 	if i == nil || i.priv == nil {
 		return nil, fmt.Errorf("marshal identity: %w", ErrZeroKey)
 	}
-	return mustMarshal(identityJSON{
-		Version: 1, Name: i.card.Name, HPKE: i.priv.hpkeSeed.bytes(), Ed25519: i.priv.ed25519Seed.bytes(),
-	}), nil
+	wire := identityJSON{Version: 1, Name: i.card.Name, HPKE: i.priv.hpkeSeed.bytes(), Ed25519: i.priv.ed25519Seed.bytes()}
+	if i.recovery {
+		wire.Role = Recovery
+	}
+	return mustMarshal(wire), nil
 }
+
+// Recovery says whether it is a recovery identity: see GenerateRecoveryIdentity.
+func (i *Identity) Recovery() bool { return i.recovery }
 
 // Card is the identity's public half.
 func (i *Identity) Card() Card { return i.card }

@@ -35,11 +35,13 @@ func (r *Ring) importKEK(ctx context.Context, bucket string, id KEKID) (openKEK,
 	return r.keep(ctx, record, grant, importState(trust, record))
 }
 
-// importState is never Active: what lies on the backend can never choose the key that seals (rule 3). The KEKs of a site
-// whose trust was withdrawn are closed (rule 4).
+// importState is never Active: what lies on the backend can never choose the key that seals (rule 3). The KEKs that a site which
+// has left made, or could open, are closed (rule 4), as they were before the store was lost.
 func importState(trust *TrustList, record Record) KEKState {
-	if trust.withdrawn(record.Bucket, record.Creator) {
-		return Closed
+	for _, site := range trust.left(record.Bucket) {
+		if site == record.Creator || trust.couldOpen(record.Bucket, site, record.Creator, record.Created) {
+			return Closed
+		}
 	}
 	return ReadOnly
 }

@@ -2,41 +2,75 @@ package keys
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
-// mint makes the bucket's first active KEK, or the next after a rotation.
-//
-// Grants are written before the record, so that a reader who finds the record finds its grant too and does not take a KEK
-// in the making for one that is not for him. The store comes last: from then on the KEK may be used, and until then the
-// documents of a maker that died describe a key which sealed nothing.
+// mint makes the bucket's first active KEK, or the next after a rotation. The store comes last: from then on the KEK may be
+// used, and until then the documents of a maker that died describe a key which sealed nothing.
 func (r *Ring) mint(ctx context.Context, bucket string) (openKEK, error) {
-	trust := r.trust()
-	if trust == nil || !trust.Is(bucket, r.identity.ID(), Member) {
-		return openKEK{}, fmt.Errorf("make KEK: %w: this site is no member of the bucket", ErrUntrusted)
-	}
-	now := r.clock()
-	kek := NewKEK(bucket, r.identity.ID())
-	record, err := NewRecord(r.identity, kek, now)
+	record, own, err := r.create(ctx, bucket)
 	if err != nil {
 		return openKEK{}, err
 	}
-	var own Grant
-	for _, recipient := range trust.Recipients(bucket) { // this site is one: it is a member
+	return r.activate(ctx, record, own)
+}
+
+// create draws a KEK of which this site is a recipient, and publishes it.
+func (r *Ring) create(ctx context.Context, bucket string) (Record, Grant, error) {
+	trust := r.trust()
+	if trust == nil || !trust.Is(bucket, r.identity.ID(), Member) {
+		return Record{}, Grant{}, fmt.Errorf("make KEK: %w: it is no member of bucket %.80q", ErrMayNotWrite, bucket)
+	}
+	if err := r.inForce(ctx, trust); err != nil {
+		return Record{}, Grant{}, fmt.Errorf("make KEK: %w", err)
+	}
+	return r.publish(ctx, NewKEK(bucket, r.identity.ID()), trust.Recipients(bucket))
+}
+
+// inForce refuses to grant by a trust list that another process has changed and this one has not read yet. A site is distrusted
+// before its KEKs are closed, so whoever finds no active KEK for that reason also finds the newer number.
+func (r *Ring) inForce(ctx context.Context, trust *TrustList) error {
+	number, _, err := r.store.TrustList(ctx)
+	switch {
+	case errors.Is(err, ErrNoTrustList):
+		return nil
+	case err != nil:
+		return unavailable(err)
+	case number > trust.Number():
+		return fmt.Errorf("%w: trust list %d is not in force here yet", ErrKEKUnavailable, number)
+	}
+	return nil
+}
+
+// publish writes the documents of a new KEK to the system bucket, and gives the record and, where this site is one of the
+// recipients, its own grant. Grants are written before the record, so that a reader who finds the record finds its grant
+// too and does not take a KEK in the making for one that is not for him.
+func (r *Ring) publish(ctx context.Context, kek KEK, recipients []Card) (record Record, own Grant, err error) {
+	bucket, now := kek.Bucket(), r.clock()
+	if record, err = NewRecord(r.identity, kek, now); err != nil {
+		return Record{}, Grant{}, err
+	}
+	for _, recipient := range recipients {
 		grant, err := NewGrant(r.identity, kek, recipient, now)
 		if err != nil {
-			return openKEK{}, err
+			return Record{}, Grant{}, err
 		}
 		if err := r.system.Put(ctx, GrantName(bucket, kek.ID(), recipient.ID), grant.Bytes()); err != nil {
-			return openKEK{}, fmt.Errorf("write grant: %w", unavailable(err))
+			return Record{}, Grant{}, fmt.Errorf("write grant: %w", unavailable(err))
 		}
 		if recipient.ID == r.identity.ID() {
 			own = grant
 		}
 	}
 	if err := r.system.Put(ctx, RecordName(bucket, kek.ID()), record.Bytes()); err != nil {
-		return openKEK{}, fmt.Errorf("write KEK record: %w", unavailable(err))
+		return Record{}, Grant{}, fmt.Errorf("write KEK record: %w", unavailable(err))
 	}
+	return record, own, nil
+}
+
+// activate stores a published KEK as the one that seals. Where another is active already, that one is given.
+func (r *Ring) activate(ctx context.Context, record Record, own Grant) (openKEK, error) {
 	asked := r.clock()
 	stored, err := r.store.AddKEK(ctx, storedKEK(record, own, Active))
 	if err != nil {

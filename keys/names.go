@@ -24,18 +24,51 @@ func EndorsementName(bucket string, id KEKID, endorser SiteID) string {
 
 func kekPrefix(bucket string) string { return "buckets/" + bucket + "/keks/" }
 
+// DocumentName is the name of one of a KEK's documents in the system bucket, taken apart.
+type DocumentName struct {
+	Bucket string
+	KEK    KEKID
+	Kind   DocumentKind
+	Site   SiteID // the recipient or the endorser; zero for a record
+}
+
+// DocumentKind is the word by which a document's name tells what it is.
+type DocumentKind string
+
+// The kinds.
+const (
+	RecordDocument      DocumentKind = "record.json"
+	GrantDocument       DocumentKind = "grants"
+	EndorsementDocument DocumentKind = "endorsements"
+)
+
+// ParseDocumentName reads what RecordName, GrantName and EndorsementName give, and nothing else.
+func ParseDocumentName(name string) (d DocumentName, ok bool) {
+	parts := strings.Split(name, "/")
+	if len(parts) < 5 || parts[0] != "buckets" || parts[2] != "keks" || checkBucket(parts[1]) != nil {
+		return DocumentName{}, false
+	}
+	d.Bucket, d.Kind = parts[1], DocumentKind(parts[4])
+	id, err := ParseKEKID(parts[3])
+	if err != nil {
+		return DocumentName{}, false
+	}
+	d.KEK = id
+	switch {
+	case d.Kind == RecordDocument:
+		return d, len(parts) == 5
+	case d.Kind != GrantDocument && d.Kind != EndorsementDocument || len(parts) != 6:
+		return DocumentName{}, false
+	}
+	digits, isJSON := strings.CutSuffix(parts[5], ".json")
+	d.Site, err = ParseSiteID(digits)
+	return d, isJSON && err == nil
+}
+
 // parseRecordName gives back the KEK id of a RecordName of that bucket.
 func parseRecordName(bucket, name string) (KEKID, bool) {
-	rest, ok := strings.CutPrefix(name, kekPrefix(bucket))
-	if !ok {
-		return KEKID{}, false
-	}
-	digits, ok := strings.CutSuffix(rest, "/record.json")
-	if !ok {
-		return KEKID{}, false
-	}
-	id, err := ParseKEKID(digits)
-	return id, err == nil
+	d, ok := ParseDocumentName(name)
+	return d.KEK, ok && d.Bucket == bucket && d.Kind == RecordDocument
 }
 
 // checkBucket refuses what cannot be a bucket and could be taken for something else in a name: the letters of S3's old and

@@ -21,13 +21,19 @@ const (
 	flightTimeout = 30 * time.Second
 )
 
-// RingConfig is what a Ring works with. All but Clock are required.
+// RingConfig is what a Ring works with. All but Clock, AcceptClosed and Rotate are required.
 type RingConfig struct {
 	Identity *Identity
 	Trust    func() *TrustList // the list in force, asked anew each time; never changed once given
 	Store    Store
 	System   System
 	Clock    func() time.Time // nil: time.Now
+	// AcceptClosed is the operator's word on objects under a closed KEK of which the store has no record (docs/FORMAT.md
+	// section 7 rule 4): a KEK whose id it accepts is given as read-only by this Ring, and stays closed in the store. Nil
+	// accepts none.
+	AcceptClosed func(KEKID) bool
+	// Rotate says when active KEKs are replaced by themselves; the zero value: never.
+	Rotate RotatePolicy
 }
 
 // Ring makes and opens the KEKs of all buckets, and keeps the opened ones in memory and nowhere else. It is safe for
@@ -41,6 +47,8 @@ type Ring struct {
 	store    Store
 	system   System
 	clock    func() time.Time
+	accept   func(KEKID) bool // of RingConfig.AcceptClosed; never nil
+	rotate   RotatePolicy
 
 	mu      sync.Mutex // guards buckets and all below it; never held during a call to store or system
 	buckets map[string]*bucketRing
@@ -51,13 +59,15 @@ type Ring struct {
 type bucketRing struct {
 	open    map[slot]openKEK
 	flights map[slot]*flight
+	use     use // of the active KEK
 }
 
 // slot names what is asked for: the KEK of an id, or the active KEK, whichever id it has. They are kept apart by a field of
 // its own, so that no id that an envelope can carry ever means "the active one".
 type slot struct {
-	id     KEKID
-	active bool
+	id      KEKID
+	active  bool
+	deposit bool // the active one of a site that deposits: it is in memory alone
 }
 
 // openKEK is a KEK in memory with what the store said of it.
@@ -66,6 +76,19 @@ type openKEK struct {
 	state  KEKState
 	seen   time.Time // when the store was asked for the state
 	failed time.Time // when it was last asked and did not answer; zero once it has
+
+	// Of a deposit KEK: to whom it was granted, and the trust list by which. It was made when it was seen.
+	granted []SiteID
+	list    uint64
+}
+
+// due says whether a KEK in memory should be read or made again, and whether it must not be used before that has happened.
+func (r *Ring) due(bucket string, s slot, k openKEK) (ask, wait bool) {
+	if s.deposit {
+		over := !r.mayDeposit(bucket, k)
+		return over, over
+	}
+	return k.due(r.clock())
 }
 
 // due says whether the state should be read again, and whether it is too old to be used before that has happened.
@@ -86,23 +109,30 @@ func NewRing(c RingConfig) *Ring {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
+	if c.AcceptClosed == nil {
+		c.AcceptClosed = func(KEKID) bool { return false }
+	}
 	return &Ring{
-		identity: c.Identity, trust: c.Trust, store: c.Store, system: c.System, clock: c.Clock,
-		buckets: make(map[string]*bucketRing),
+		identity: c.Identity, trust: c.Trust, store: c.Store, system: c.System, clock: c.Clock, accept: c.AcceptClosed,
+		rotate: c.Rotate, buckets: make(map[string]*bucketRing),
 	}
 }
 
 // Active gives the bucket's active KEK of this site, under which new objects are sealed. At first use it makes one: record
 // and grants are durable in the system bucket, and the KEK in the store, before it is returned. Of several replicas that do
-// so at once, the one whom the store accepts wins, and all return its KEK.
+// so at once, the one whom the store accepts wins, and all return its KEK. Where this site deposits, the KEK is this
+// process's own, in memory alone, and is good for wrapping within the next minute (docs/FORMAT.md section 7 rule 5).
 //
-// Errors: ErrKEKUnavailable when store or system bucket do not answer, ErrUntrusted when the trust list does not have this
-// site as a member of the bucket or the store's documents are not what this site signed.
+// Errors: ErrKEKUnavailable when store or system bucket do not answer, ErrMayNotWrite when the trust list does not have this
+// site as a member of the bucket or has it deposit for nobody, ErrUntrusted when the store's documents are not what this
+// site signed.
 func (r *Ring) Active(ctx context.Context, bucket string) (KEK, error) {
-	k, err := r.get(ctx, bucket, slot{active: true})
+	trust := r.trust()
+	k, err := r.get(ctx, bucket, slot{active: true, deposit: trust != nil && trust.OwnDeposit(bucket)})
 	if err != nil {
 		return KEK{}, fmt.Errorf("open active KEK of bucket %.80q: %w", bucket, err)
 	}
+	r.used(bucket, k.kek.ID())
 	return k.kek, nil
 }
 
@@ -132,11 +162,12 @@ func (r *Ring) CheckObject(kek KEK, objectKey string) error {
 }
 
 // CheckCopy refuses to wrap a copy's DEK by a KEK that is another site's deposit KEK (rule 3): that site's objects are
-// read, verified and sealed anew.
+// read, verified and sealed anew. So is everything that a site which deposits itself copies: it seals under nothing that it
+// can open again.
 func (r *Ring) CheckCopy(kek KEK) error {
 	trust := r.trust()
-	if trust == nil || kek.Creator() != r.identity.ID() && trust.Deposits(kek) {
-		return fmt.Errorf("check copy: %w: KEK of deposit site %s", ErrUntrusted, kek.Creator())
+	if trust == nil || kek.Creator() != r.identity.ID() && trust.Deposits(kek) || trust.OwnDeposit(kek.Bucket()) {
+		return fmt.Errorf("check copy: %w: KEK of site %s", ErrUntrusted, kek.Creator())
 	}
 	return nil
 }
@@ -152,10 +183,13 @@ func (r *Ring) Close(ctx context.Context, bucket string) error {
 	return nil
 }
 
-// Forget drops what is in memory of a bucket. The next use asks the store.
+// Forget drops what is in memory of a bucket. The next use asks the store, or makes another KEK to deposit under.
 func (r *Ring) Forget(bucket string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if b := r.buckets[bucket]; b != nil {
+		retire(b.open[slot{active: true, deposit: true}])
+	}
 	delete(r.buckets, bucket)
 }
 
@@ -168,7 +202,7 @@ func (r *Ring) get(ctx context.Context, bucket string, s slot) (openKEK, error) 
 	b, known := r.buckets[bucket]
 	if known {
 		if k, open := b.open[s]; open {
-			ask, wait := k.due(r.clock())
+			ask, wait := r.due(bucket, s, k)
 			if ask && !wait {
 				r.join(ctx, bucket, s)
 			}
@@ -188,8 +222,14 @@ func (r *Ring) read(ctx context.Context, bucket string, s slot, known openKEK) (
 	if err := checkBucket(bucket); err != nil {
 		return openKEK{}, err
 	}
+	if s.deposit {
+		return r.mintDeposit(ctx, bucket)
+	}
 	asked := r.clock()
 	stored, err := r.ask(ctx, bucket, s)
+	if err == nil && s.active {
+		r.watch(ctx, stored)
+	}
 	switch {
 	case err == nil && !known.kek.IsZero() && known.kek.ID() == stored.ID:
 		return r.refreshed(known, stored, s, asked)
@@ -231,6 +271,9 @@ func (r *Ring) stateFor(s slot, stored StoredKEK) (KEKState, error) {
 		return 0, fmt.Errorf("%w: %s in the store", ErrMalformed, state)
 	}
 	if state == Active && stored.Creator != r.identity.ID() {
+		state = ReadOnly
+	}
+	if state == Closed && r.accept(stored.ID) {
 		state = ReadOnly
 	}
 	if s.active && state != Active {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"time"
 )
 
 // Holding is one KEK of a bucket as the store knows it, and the sites for which the system bucket has a grant of it. The
@@ -38,21 +38,21 @@ func (r *Ring) Holdings(ctx context.Context, bucket string) ([]Holding, error) {
 		at[s.ID] = i
 	}
 	for _, name := range names {
-		id, site, kind, ok := parseKEKName(bucket, name)
-		if !ok {
+		d, ok := ParseDocumentName(name)
+		if !ok || d.Bucket != bucket {
 			continue
 		}
-		i, known := at[id]
+		i, known := at[d.KEK]
 		if !known {
 			i = len(all)
-			at[id] = i
-			all = append(all, Holding{StoredKEK: StoredKEK{Bucket: bucket, ID: id}})
+			at[d.KEK] = i
+			all = append(all, Holding{StoredKEK: StoredKEK{Bucket: bucket, ID: d.KEK}})
 		}
-		switch kind {
-		case "grants":
-			all[i].Holders = append(all[i].Holders, site)
-		case "endorsements":
-			all[i].Endorsers = append(all[i].Endorsers, site)
+		switch d.Kind {
+		case GrantDocument:
+			all[i].Holders = append(all[i].Holders, d.Site)
+		case EndorsementDocument:
+			all[i].Endorsers = append(all[i].Endorsers, d.Site)
 		}
 	}
 	for i := len(stored); i < len(all); i++ {
@@ -63,29 +63,12 @@ func (r *Ring) Holdings(ctx context.Context, bucket string) ([]Holding, error) {
 	return all, nil
 }
 
-// parseKEKName takes apart a name below a bucket's KEKs. kind is "grants" or "endorsements", with the site of the document, or
-// "" for the record itself.
-func parseKEKName(bucket, name string) (id KEKID, site SiteID, kind string, ok bool) {
-	if id, ok = parseRecordName(bucket, name); ok {
-		return id, SiteID{}, "", true
-	}
-	rest, _ := strings.CutPrefix(name, kekPrefix(bucket))
-	parts := strings.Split(rest, "/")
-	if len(parts) != 3 || parts[1] != "grants" && parts[1] != "endorsements" {
-		return id, site, "", false
-	}
-	digits, isJSON := strings.CutSuffix(parts[2], ".json")
-	id, err := ParseKEKID(parts[0])
-	if err != nil || !isJSON {
-		return id, site, "", false
-	}
-	site, err = ParseSiteID(digits)
-	return id, site, parts[1], err == nil
-}
-
 // Rotate takes the bucket's active KEK of this site out of use for new objects and makes the next one. Other replicas seal
 // under the old one for at most StateTTL more; everything under it stays as readable as it was.
 func (r *Ring) Rotate(ctx context.Context, bucket string) (old KEKID, now KEK, err error) {
+	if trust := r.trust(); trust != nil && trust.OwnDeposit(bucket) {
+		return old, KEK{}, fmt.Errorf("rotate KEK of bucket %.80q: %w: it deposits there, and each process changes its own KEK within a day", bucket, ErrMayNotWrite)
+	}
 	active, err := r.store.ActiveKEK(ctx, bucket, r.identity.ID())
 	switch {
 	case errors.Is(err, ErrKEKNotFound):
@@ -110,8 +93,8 @@ type Revocation struct {
 }
 
 // Revoke ends a site's part in a bucket, once the trust list names it no more (ErrUntrusted while it still does). Every KEK that
-// it could open is closed, its grants are removed, its own records are endorsed so that other members go on believing what
-// lies there, and this site gets a new active KEK. The whole bucket must have been healed before: an object under a closed KEK
+// it could open is closed, its grants are removed, its own records are endorsed and granted anew so that members go on believing
+// what lies there, and this site gets a new active KEK. The whole bucket must have been healed before: an object under a closed KEK
 // is believed only where the store has its record (docs/FORMAT.md section 7 rule 4). It may be repeated after a failure.
 //
 // What the site could open is not taken from the backend alone, whose operator can hide grants: a KEK made while the list
@@ -121,6 +104,10 @@ func (r *Ring) Revoke(ctx context.Context, bucket string, site SiteID) (Revocati
 	trust := r.trust()
 	if trust == nil || len(trust.Roles(bucket, site)) > 0 {
 		return done, fmt.Errorf("revoke site %s: %w: the trust list names it for bucket %.80q", site, ErrUntrusted, bucket)
+	}
+	// Before anything is closed, since any replica may make the next KEK from then on.
+	if err := r.passed(ctx, trust.lastLeft(bucket, site)); err != nil {
+		return done, fmt.Errorf("revoke site %s: %w", site, err)
 	}
 	// Those that were never needed here are taken over first, so that they can be closed too.
 	if _, err := r.Import(ctx, bucket); err != nil {
@@ -147,10 +134,27 @@ func (r *Ring) Revoke(ctx context.Context, bucket string, site SiteID) (Revocati
 	return done, nil
 }
 
+// passed waits until the second in which a site left is over: documents tell whole seconds, and a KEK of that one would count as
+// one that the site could open.
+func (r *Ring) passed(ctx context.Context, left time.Time) error {
+	wait := left.Add(time.Second).Sub(r.clock())
+	if wait <= 0 || wait > time.Minute { // a clock that is off by so much is not waited for
+		return nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 func (r *Ring) revokeKEK(ctx context.Context, trust *TrustList, k Holding, site SiteID, done *Revocation) error {
 	granted := slices.Contains(k.Holders, site)
 	known := k.State != 0
-	if known && k.State != Closed && (granted || k.Creator == site || trust.knewWhen(k.Bucket, site, k)) {
+	if known && k.State != Closed && (granted || k.Creator == site || trust.couldOpen(k.Bucket, site, k.Creator, k.Created)) {
 		if err := r.store.SetKEKState(ctx, k.Bucket, k.ID, Closed); err != nil {
 			return unavailable(err)
 		}
@@ -166,6 +170,11 @@ func (r *Ring) revokeKEK(ctx context.Context, trust *TrustList, k Holding, site 
 		}
 		done.Endorsed = append(done.Endorsed, k.ID)
 	}
+	if known {
+		if err := r.regrant(ctx, trust, k, site); err != nil {
+			return err
+		}
+	}
 	if granted {
 		if err := r.system.Delete(ctx, GrantName(k.Bucket, k.ID, site)); err != nil {
 			return fmt.Errorf("remove grant: %w", unavailable(err))
@@ -175,9 +184,49 @@ func (r *Ring) revokeKEK(ctx context.Context, trust *TrustList, k Holding, site 
 	return nil
 }
 
-// knewWhen says whether the list named the site as one to whom KEKs of the bucket are granted when the KEK was made.
-func (t *TrustList) knewWhen(bucket string, site SiteID, k Holding) bool {
+// regrant gives a KEK that the leaving site made or had granted to this one anew, signed by this site, to all who shall have
+// it: once the store is lost, grants are all there is, and one that was signed by a site which has left is not believed.
+func (r *Ring) regrant(ctx context.Context, trust *TrustList, k Holding, left SiteID) error {
+	_, grant, err := parseStored(k.StoredKEK)
+	if err != nil {
+		return err
+	}
+	if k.Creator != left && grant.Granter != left {
+		return nil
+	}
+	kek, _, err := r.Open(ctx, k.Bucket, k.ID)
+	if err != nil {
+		return err
+	}
+	for _, recipient := range trust.Recipients(k.Bucket) {
+		grant, err := NewGrant(r.identity, kek, recipient, r.clock())
+		if err != nil {
+			return err
+		}
+		if err := r.system.Put(ctx, GrantName(k.Bucket, k.ID, recipient.ID), grant.Bytes()); err != nil {
+			return fmt.Errorf("write grant: %w", unavailable(err))
+		}
+	}
+	return nil
+}
+
+// couldOpen says whether a KEK of the bucket may have been granted to the site: whatever was made before its trust was withdrawn,
+// since older KEKs are shared too. Whether a grant lies in the system bucket is not asked: the storage operator can hide it.
+func (t *TrustList) couldOpen(bucket string, site, creator SiteID, created time.Time) bool {
+	if creator == t.site && t.Retired(site) {
+		return false // what this site made as itself it never granted to what it was before
+	}
 	return slices.ContainsFunc(t.lines(bucket, site), func(e TrustEntry) bool {
-		return e.Role != Deposit && !k.Created.Before(e.Added) && (e.live() || !k.Created.After(e.Withdrawn))
+		return e.Role != Deposit && (e.live() || !created.After(e.Withdrawn))
 	})
+}
+
+// lastLeft is when a site that has left the bucket was last trusted for it.
+func (t *TrustList) lastLeft(bucket string, site SiteID) (at time.Time) {
+	for _, e := range t.lines(bucket, site) {
+		if e.Withdrawn.After(at) {
+			at = e.Withdrawn
+		}
+	}
+	return at
 }

@@ -84,6 +84,46 @@ func TestRevokeClosesWhatTheLeaverCouldOpen(t *testing.T) {
 	}
 }
 
+// TestClosedKEKsComeBackClosedAfterTheStoreIsLost: what the leaver made, whose own grants are not believed any more, and what it
+// could open. What was made since it left is not.
+func TestClosedKEKsComeBackClosedAfterTheStoreIsLost(t *testing.T) {
+	a, b, recovery := sharing(t)
+	own := mustActive(t, a.Ring(nil), "b")
+	theirs := mustActive(t, b.Ring(nil), "b")
+	wantOpen(t, a.Ring(nil), theirs, keys.ReadOnly)
+	leave(t, a, b)
+	now := mustActive(t, a.Ring(nil), "b")
+	a.Store = &keystest.FakeStore{}
+	wantOpen(t, a.Ring(nil), theirs, keys.Closed)
+	wantOpen(t, a.Ring(nil), own, keys.Closed)
+	wantOpen(t, a.Ring(nil), now, keys.ReadOnly)
+	wantOpen(t, recovery.Ring(nil), theirs, keys.ReadOnly) // it never trusted b: a's word is what it believes
+}
+
+// TestNoKEKIsMadeByATrustListThatIsOvertaken: a replica that has not read yet that a site has left would grant to it.
+func TestNoKEKIsMadeByATrustListThatIsOvertaken(t *testing.T) {
+	a, b, _ := sharing(t)
+	stale := a.Trust.Clone()
+	if err := a.Trust.Distrust(b.Identity.ID(), "b", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := a.Trust.Sign(a.Identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Store.SetTrustList(t.Context(), a.Trust.Number(), doc); err != nil {
+		t.Fatal(err)
+	}
+	ring := keys.NewRing(keys.RingConfig{Identity: a.Identity, Trust: func() *keys.TrustList { return stale }, Store: a.Store, System: a.System})
+	if _, err := ring.Active(t.Context(), "b"); !errors.Is(err, keys.ErrKEKUnavailable) {
+		t.Fatal(err)
+	}
+	if names := a.System.Names(""); len(names) != 0 {
+		t.Errorf("it has written %v", names)
+	}
+	mustActive(t, a.Ring(nil), "b")
+}
+
 func TestRevokeClosesKEKsWhoseGrantsTheStorageHides(t *testing.T) {
 	a, b, _ := sharing(t)
 	own := mustActive(t, a.Ring(nil), "b")

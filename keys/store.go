@@ -56,6 +56,8 @@ type Store interface {
 	ActiveKEK(ctx context.Context, bucket string, creator SiteID) (StoredKEK, error)
 	// KEKs gives all KEKs of the bucket, of all creators and in all states, in order of Created and id.
 	KEKs(ctx context.Context, bucket string) ([]StoredKEK, error)
+	// KEKBuckets gives, in byte order, the buckets behind after of which there are KEKs, at most limit of them.
+	KEKBuckets(ctx context.Context, after string, limit int) ([]string, error)
 	// AddKEK adds a KEK and returns what the store then holds. If k's id is there already with the same bucket, creator
 	// and documents, nothing is changed and the stored one is returned, its state as it was; with differing ones nothing
 	// is changed and the error is ErrKEKConflict. Else, if k is Active and another of the same bucket and creator is
@@ -64,6 +66,9 @@ type Store interface {
 	// SetKEKState changes a KEK's state, or gives ErrKEKNotFound. A closed KEK never opens again and none becomes Active
 	// again: such a change is ErrKEKConflict. The state it already has is no error.
 	SetKEKState(ctx context.Context, bucket string, id KEKID, state KEKState) error
+	// CountKEK adds n, which is not negative, to the number of objects that were sealed under a KEK, and gives the total;
+	// ErrKEKNotFound where there is no such KEK. An addition whose answer is lost may have been made.
+	CountKEK(ctx context.Context, bucket string, id KEKID, n int64) (total int64, err error)
 	// CloseKEKs closes all KEKs of the bucket; none at all is no error.
 	CloseKEKs(ctx context.Context, bucket string) error
 	// TrustList gives the stored trust list with its number, or ErrNoTrustList.

@@ -65,10 +65,15 @@ type trustEntryJSON struct {
 	Withdrawn *timestamp `json:"withdrawn,omitempty"`
 }
 
-// NewTrustList makes the list number 1 of a new site: it trusts itself, as a member of every bucket.
+// NewTrustList makes the list number 1 of a new site: it trusts itself, as a member of every bucket. A recovery identity trusts
+// itself to be one.
 func NewTrustList(self *Identity, at time.Time) *TrustList {
 	t := &TrustList{site: self.ID(), number: 1}
-	t.entries = []TrustEntry{{Bucket: "*", Card: self.Card(), Role: Member, Added: time.Time(newTimestamp(at))}}
+	role := Member
+	if self.Recovery() {
+		role = Recovery
+	}
+	t.entries = []TrustEntry{{Bucket: "*", Card: self.Card(), Role: role, Added: time.Time(newTimestamp(at))}}
 	return t
 }
 
@@ -226,23 +231,34 @@ func (t *TrustList) Trust(card Card, bucket string, role Role, at time.Time, pre
 }
 
 // Distrust withdraws the lines of a site with exactly this bucket pattern. It is ErrUntrusted when there is none, so that
-// nobody believes to have withdrawn for one bucket what another pattern still gives. A site cannot distrust itself.
+// nobody believes to have withdrawn for one bucket what another pattern still gives. What the site said of itself later can
+// be withdrawn, but not the line with which its list began: that is ErrMalformed.
 func (t *TrustList) Distrust(site SiteID, bucket string, at time.Time) error {
-	if site == t.site {
-		return fmt.Errorf("distrust site: %w: it is this site itself", ErrMalformed)
-	}
-	found := false
-	for n, e := range t.entries {
-		if e.live() && e.Card.ID == site && e.Bucket == bucket {
-			t.entries[n].Withdrawn = time.Time(newTimestamp(at))
+	found, founding := false, false
+	for n := range t.entries {
+		e := &t.entries[n]
+		switch {
+		case !e.live() || e.Card.ID != site || e.Bucket != bucket:
+		case t.founding(e):
+			founding = true
+		default:
+			e.Withdrawn = time.Time(newTimestamp(at))
 			found = true
 		}
 	}
-	if !found {
+	switch {
+	case !found && founding:
+		return fmt.Errorf("distrust site: %w: it is this site itself", ErrMalformed)
+	case !found:
 		return fmt.Errorf("distrust site: %w: no entry for %q", ErrUntrusted, bucket)
 	}
 	t.number++
 	return nil
+}
+
+// founding says whether this is the line with which every list begins.
+func (t *TrustList) founding(e *TrustEntry) bool {
+	return e.Card.ID == t.site && e.Bucket == "*" && (e.Role == Member || e.Role == Recovery)
 }
 
 // matchBucket says whether a bucket name matches a pattern in which each "*" stands for any run of characters. Stars only

@@ -17,15 +17,23 @@ const uploadPurpose = "multipart upload DEK"
 //
 // A sealed DEK is nonce (12, random) || AES-256-GCM(site key, nonce, DEK, aad = envelope).
 func (r *Ring) SealDEK(dek DEK, envelope []byte) []byte {
-	aead := r.uploadAEAD()
+	return r.identity.sealUploadDEK(dek, envelope)
+}
+
+// OpenDEK opens what SealDEK sealed for the same envelope.
+func (r *Ring) OpenDEK(sealed, envelope []byte) (DEK, error) {
+	return r.identity.openUploadDEK(sealed, envelope)
+}
+
+func (i *Identity) sealUploadDEK(dek DEK, envelope []byte) []byte {
+	aead := i.uploadAEAD()
 	nonce := make([]byte, aead.NonceSize(), aead.NonceSize()+KeySize+aead.Overhead())
 	rand.Read(nonce) // never returns an error: the runtime ends the process instead
 	return aead.Seal(nonce, nonce, dek.Bytes(), envelope)
 }
 
-// OpenDEK opens what SealDEK sealed for the same envelope.
-func (r *Ring) OpenDEK(sealed, envelope []byte) (DEK, error) {
-	aead := r.uploadAEAD()
+func (i *Identity) openUploadDEK(sealed, envelope []byte) (DEK, error) {
+	aead := i.uploadAEAD()
 	if len(sealed) < aead.NonceSize() {
 		return DEK{}, fmt.Errorf("open upload DEK: %w", ErrMalformed)
 	}
@@ -37,8 +45,8 @@ func (r *Ring) OpenDEK(sealed, envelope []byte) (DEK, error) {
 	return ParseDEK(raw)
 }
 
-func (r *Ring) uploadAEAD() cipher.AEAD {
-	block, err := aes.NewCipher(r.identity.DeriveKey(uploadPurpose).Bytes())
+func (i *Identity) uploadAEAD() cipher.AEAD {
+	block, err := aes.NewCipher(i.DeriveKey(uploadPurpose).Bytes())
 	if err != nil {
 		panic("keys: AES refused 32 bytes: " + err.Error()) // only another length is refused
 	}

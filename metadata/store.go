@@ -60,6 +60,12 @@ type Store interface {
 	// Record of its own.
 	Page(ctx context.Context, bucket string, entries []Entry) ([]*Record, error)
 
+	// Rows gives up to limit of the bucket's live rows, of all versions, in byte order of the key and, within one, the one
+	// committed last first: those behind the row that the page before ended with, or from the first one where after is nil.
+	// Of a row only what Page fills is filled, so that a walk over all of them reads an index and nothing else. Rows that are
+	// added or tombstoned meanwhile may be on a page or not. Fewer than limit rows are the end.
+	Rows(ctx context.Context, bucket string, after *Record, limit int) ([]Record, error)
+
 	// Tombstone turns rows into tombstones, all at once. Rows that are not there are no error.
 	Tombstone(ctx context.Context, deletions ...Deletion) error
 
@@ -123,6 +129,44 @@ type Store interface {
 	Credentials(ctx context.Context) ([]Credential, error)
 	// DeleteCredential removes a credential; no error where there is none.
 	DeleteCredential(ctx context.Context, accessKeyID string) error
+
+	// AddJob adds a waiting job; Progress and what stands behind it are not read. The same one again is no error; ErrConflict
+	// where another of its kind and bucket is not over, or has its ID.
+	AddJob(ctx context.Context, job Job) error
+	// Job gives one job, or ErrNotFound.
+	Job(ctx context.Context, id string) (Job, error)
+	// Jobs gives the newest jobs, newest first; OpenJobs those that are not over, oldest first.
+	Jobs(ctx context.Context, limit int) ([]Job, error)
+	OpenJobs(ctx context.Context) ([]Job, error)
+	// TakeJob makes a job that is not over a running one under this lease, and gives it. ErrNotFound where there is none,
+	// ErrConflict where it is over. Callers hold the job's lock.
+	TakeJob(ctx context.Context, id, lease string) (Job, error)
+	// UpdateJob writes Progress, State and Message of a running job, and says whether somebody asked to cancel it. ErrConflict
+	// where it is not running under job.Lease; the same last state again is no error.
+	UpdateJob(ctx context.Context, job Job) (cancelled bool, err error)
+	// CancelJob ends a waiting job, and asks the holder of a running one to end it. A job that is over stays as it is, without
+	// an error. ErrNotFound where there is none.
+	CancelJob(ctx context.Context, id string) error
+	// LockJob takes the lock that the holder of a job has, waiting as LockKey does. It may be held for days; callers hold one
+	// at a time.
+	LockJob(ctx context.Context, id string) (Lock, error)
+
+	// AddAudit adds an event to the trail. Where the answer to it was lost it may be there twice.
+	AddAudit(ctx context.Context, e AuditEvent) error
+	// Audit gives the events that the filter wants in order of ID, at most limit.
+	Audit(ctx context.Context, want AuditFilter, limit int) ([]AuditEvent, error)
+
+	// UnstagedRows gives, in byte order of ID behind after, at most limit rows of a kind that StageSealed has not been given
+	// as they stand now for that identity.
+	UnstagedRows(ctx context.Context, to keys.SiteID, kind SealedKind, after string, limit int) ([]SealedRow, error)
+	// StageSealed notes what a row will hold in place of row.Sealed when the site takes on that identity. Nothing reads it
+	// before; it replaces what was noted of the row for the same identity.
+	StageSealed(ctx context.Context, to keys.SiteID, row SealedRow, next []byte) error
+	// TakeIdentity makes the store that of another identity, all at once or not at all: every row holds what was staged
+	// for it, active KEKs of other creators become read-only, and the trust list is that identity's. ErrConflict while a row is not staged as
+	// it stands; keys.ErrKEKConflict where the list's number is not above the stored one's. The same list again, once it
+	// is the stored one, is no error and changes nothing.
+	TakeIdentity(ctx context.Context, to keys.SiteID, number uint64, dsse []byte) error
 
 	// Close gives back connections and files. Locks that are still held are lost.
 	Close() error

@@ -37,7 +37,8 @@ type Upload struct {
 	ID          string // the backend's upload id, which is the client's too; the backend never gives the same one twice
 	Bucket, Key string
 	Envelope    Envelope
-	// SealedDEK is set for deposit sites only: the DEK sealed to the site's own identity (docs/FORMAT.md section 7 rule 5).
+	// SealedDEK is the DEK sealed to the site's own identity, where its envelope alone does not open it for a Complete: at a site
+	// that deposits (docs/FORMAT.md section 7 rule 5) and under a customer key. It is gone once the upload is completed.
 	SealedDEK []byte
 	// Initiator is the access key id of the credential that created the upload.
 	Initiator string

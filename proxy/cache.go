@@ -12,9 +12,9 @@ import (
 // How long one process trusts what it remembers. A record remembered is only a plan (the backend's answer names the
 // envelope), but while it is remembered a tombstone made by another replica is not seen: this bounds that window.
 const (
-	recordTTL   = 5 * time.Second
-	bucketTTL   = time.Minute
-	unsealedTTL = time.Minute
+	recordTTL = 5 * time.Second
+	bucketTTL = time.Minute
+	entryTTL  = time.Minute
 	// recordWeight bounds the cache by what it holds: a record weighs one, each of its parts a tenth.
 	recordWeight = 200_000
 )
@@ -71,24 +71,25 @@ func newBucketCache() *bucketCache {
 	})}
 }
 
-// unsealedCache remembers listing entries that carry no envelope, so that a listing does not ask for them each time.
-type unsealedCache struct {
+// entryCache remembers listing entries of which asking again would bring nothing new, so that a listing does not ask for them
+// each time: objects that carry no envelope, and those that this site cannot open.
+type entryCache struct {
 	cache *otter.Cache[recordKey, struct{}]
 }
 
-func newUnsealedCache() *unsealedCache {
-	return &unsealedCache{otter.Must(&otter.Options[recordKey, struct{}]{
+func newEntryCache() *entryCache {
+	return &entryCache{otter.Must(&otter.Options[recordKey, struct{}]{
 		MaximumSize:      100_000,
-		ExpiryCalculator: otter.ExpiryWriting[recordKey, struct{}](unsealedTTL),
+		ExpiryCalculator: otter.ExpiryWriting[recordKey, struct{}](entryTTL),
 	})}
 }
 
-func (c *unsealedCache) has(bucket, key, etag string) bool {
+func (c *entryCache) has(bucket, key, etag string) bool {
 	_, ok := c.cache.GetIfPresent(recordKey{bucket, key, etag})
 	return ok
 }
 
-func (c *unsealedCache) add(bucket, key, etag string) {
+func (c *entryCache) add(bucket, key, etag string) {
 	c.cache.Set(recordKey{bucket, key, etag}, struct{}{})
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"cofre/metadata"
 	"cofre/s3api"
 )
 
@@ -19,6 +20,7 @@ type commit struct {
 	h     *Handler
 	rq    *request
 	n     newObject
+	raw   metadata.Envelope // of what is written; set where n.confirm asks for it
 	lock  *commitLock
 	start atomic.Bool
 }
@@ -46,15 +48,22 @@ func (c *commit) begin() error {
 
 // takeLock takes the key's lock where it is needed, and judges the conditions under it.
 func (c *commit) takeLock() (*commitLock, error) {
-	if c.n.conds.Empty() {
+	if c.n.conds.Empty() && c.n.confirm == nil {
 		return c.h.lockWriter(c.ctx, c.n.Bucket, c.n.Key)
 	}
 	lock, err := c.h.lockKey(c.ctx, c.n.Bucket, c.n.Key)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.h.judge(c.ctx, c.rq, c.n.target, c.n.conds, lock.ByEnvelope); err != nil {
-		return lock, err
+	if !c.n.conds.Empty() {
+		if _, err := c.h.judge(c.ctx, c.rq, c.n.target, c.n.conds, lock.ByEnvelope); err != nil {
+			return lock, err
+		}
+	}
+	if c.n.confirm != nil {
+		if err := c.n.confirm(c.ctx, c.raw); err != nil {
+			return lock, err
+		}
 	}
 	if err := lock.Held(c.ctx); err != nil {
 		return lock, s3api.ErrConditionalRequestConflict

@@ -184,19 +184,7 @@ func (h *Handler) resume(ctx context.Context, rq *request, up *openUpload, list 
 		// Whether the stored list was joined is not known for sure until somebody sends it again.
 		return nil, s3api.ErrOperationAborted
 	}
-	chosen := make([]metadata.UploadPart, 0, len(list))
-	for i, p := range list {
-		attempts, err := h.store.PartAttempts(ctx, up.ID, p.Number)
-		if err != nil {
-			return nil, err
-		}
-		at := slices.IndexFunc(attempts, func(a metadata.UploadPart) bool { return bytes.Equal(a.Salt[:], stored.Salts[i]) })
-		if at < 0 {
-			return nil, s3api.ErrInvalidPart
-		}
-		chosen = append(chosen, attempts[at])
-	}
-	sum, err := joinChecksums(up, chosen)
+	chosen, sum, err := h.intended(ctx, up, stored)
 	if err != nil {
 		return nil, err
 	}
@@ -209,6 +197,48 @@ func (h *Handler) resume(ctx context.Context, rq *request, up *openUpload, list 
 		return h.recordJoined(ctx, rq, up, chosen, sum, want, header, unquote(header.Get("ETag")))
 	}
 	return h.join(ctx, rq, up, chosen, want, conds, true)
+}
+
+// intended gives the parts that a stored intent names, and the checksum of the whole.
+func (h *Handler) intended(ctx context.Context, up *openUpload, stored intent) ([]metadata.UploadPart, metadata.Checksum, error) {
+	chosen := make([]metadata.UploadPart, 0, len(stored.List))
+	for i, p := range stored.List {
+		attempts, err := h.store.PartAttempts(ctx, up.ID, p.Number)
+		if err != nil {
+			return nil, metadata.Checksum{}, err
+		}
+		at := slices.IndexFunc(attempts, func(a metadata.UploadPart) bool { return bytes.Equal(a.Salt[:], stored.Salts[i]) })
+		if at < 0 {
+			return nil, metadata.Checksum{}, s3api.ErrInvalidPart
+		}
+		chosen = append(chosen, attempts[at])
+	}
+	sum, err := joinChecksums(up, chosen)
+	return chosen, sum, err
+}
+
+// abortTooLate answers an Abort of an upload whose parts were joined already, with the headers of the object: there is
+// nothing to abort, and completing again still finds the upload. A key that its row keeps for this site goes now, since the
+// client may never ask again.
+func (h *Handler) abortTooLate(ctx context.Context, rq *request, header http.Header) error {
+	up, err := h.upload(ctx, rq)
+	if err != nil {
+		return err
+	}
+	if len(up.SealedDEK) > 0 {
+		var stored intent
+		if err := json.Unmarshal(up.Intent, &stored); err != nil {
+			return err
+		}
+		chosen, sum, err := h.intended(ctx, up, stored)
+		if err != nil {
+			return err
+		}
+		if _, err := h.recordJoined(ctx, rq, up, chosen, sum, stored.List, header, unquote(header.Get("ETag"))); err != nil {
+			return err
+		}
+	}
+	return s3api.ErrNoSuchUpload
 }
 
 // joined asks whether the object of this upload is there already.

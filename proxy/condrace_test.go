@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"cofre/access"
 	"cofre/proxy"
 )
 
@@ -139,4 +141,53 @@ func TestTheFirstConditionWaitsUntilAllWritersKnow(t *testing.T) {
 	if err != nil || age < proxy.GuardSettled {
 		t.Fatalf("the delete went on %v after the guard was set, %v", age, err)
 	}
+}
+
+// TestTheBackendsOwnConditionKeepsAWriterInBetween: in a bucket that was never versioned, and where no writer takes a lock, only the
+// condition that the backend itself is sent stands between a conditional PUT and a write that came after it was judged.
+func TestTheBackendsOwnConditionKeepsAWriterInBetween(t *testing.T) {
+	st := rgwStorage(t)
+	other := newSite(t, st, siteConfig{})
+	var b string
+	s := newSite(t, st, siteConfig{identity: other.identity, store: other.store, wrap: func(next proxy.Backend) proxy.Backend {
+		return betweenBackend{next, func() { other.put(t, b, "k", []byte("in between")) }}
+	}})
+	b = other.bucket(t, "between")
+	etag := *other.put(t, b, "k", []byte("first")).ETag
+	_, err := s.client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &b, Key: str("k"), Body: bytes.NewReader([]byte("conditional")), IfMatch: &etag})
+	wantCode(t, err, "PreconditionFailed")
+	if got := other.get(t, b, "k"); string(got) != "in between" {
+		t.Errorf("an acknowledged write was undone: %q", got)
+	}
+	if guarded, err := other.store.BucketGuarded(t.Context(), b); err != nil || guarded {
+		t.Errorf("the bucket is guarded (%v, %v): then this has tried nothing", guarded, err)
+	}
+}
+
+// betweenBackend lets another writer by when a PUT's conditions have been judged for good: the footer is there, and has not gone out.
+type betweenBackend struct {
+	proxy.Backend
+	between func()
+}
+
+func (o betweenBackend) Do(ctx context.Context, as access.BackendUser, rq *proxy.BackendRequest) (*proxy.BackendResponse, error) {
+	if rq.Method == "PUT" && rq.Key == "k" {
+		rq.Body = &heldBackBody{Reader: rq.Body, left: rq.Length, release: o.between}
+	}
+	return o.Backend.Do(ctx, as, rq)
+}
+
+// heldBackBody has its last byte at hand, and does something before it gives that out.
+type heldBackBody struct {
+	io.Reader
+	left    int64
+	release func()
+}
+
+func (b *heldBackBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if b.left -= int64(n); n > 0 && b.left == 0 {
+		b.release()
+	}
+	return n, err
 }

@@ -49,6 +49,14 @@ func (h *Handler) passSubresource(rq *request, s subresource) error {
 			brq.Header.Set("Content-Type", s.contentType())
 		}
 	}
+	if rq.call.Key != "" && rq.Method != http.MethodGet {
+		// Whoever writes an object anew takes its tags, ACL and protection along as they are under the key's lock.
+		lock, err := h.lockWriter(rq.Context(), rq.call.Bucket, rq.call.Key)
+		if err != nil {
+			return err
+		}
+		defer lock.Unlock()
+	}
 	resp, err := h.backend.Do(rq.Context(), rq.as(), brq)
 	if err != nil {
 		return s.translate(err)

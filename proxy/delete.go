@@ -203,7 +203,7 @@ func (h *Handler) deleteEach(rq *request, list []s3api.ObjectIdentifier) s3api.D
 	var result s3api.DeleteResult
 	for i, o := range list {
 		if errs[i] != nil {
-			h.count(errs[i])
+			h.note(target{Bucket: rq.call.Bucket, Key: o.Key, VersionID: o.VersionID}, errs[i])
 			result.Errors = append(result.Errors, deleteError(o, answerTo(errs[i])))
 			continue
 		}

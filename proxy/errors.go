@@ -63,7 +63,7 @@ func answerTo(err error) *s3api.Error {
 		return s3
 	case errors.Is(err, access.ErrUnknownAccessKey):
 		return s3api.ErrInvalidAccessKeyID // it was removed between the look at its secret and the look at its grants
-	case errors.Is(err, keys.ErrNotRecipient):
+	case errors.Is(err, keys.ErrNotRecipient), errors.Is(err, keys.ErrMayNotWrite):
 		return s3api.ErrAccessDenied
 	case errors.Is(err, keys.ErrKEKUnavailable), errors.Is(err, errLayoutUnavailable), errors.Is(err, errChanged):
 		return s3api.ErrSlowDown
@@ -104,8 +104,8 @@ func (h *Handler) fail(rq *request, err error) {
 	}
 	e := rq.describe(answerTo(err))
 	rq.event.Code = e.Code
-	h.count(err)
-	if e.Status >= http.StatusInternalServerError || errors.Is(err, keys.ErrNotRecipient) {
+	h.note(rq.target(), err)
+	if e.Status >= http.StatusInternalServerError || errors.Is(err, keys.ErrNotRecipient) || errors.Is(err, keys.ErrMayNotWrite) {
 		rq.event.Detail = detail(err)
 	}
 	if rq.w.status != 0 || errors.Is(err, http.ErrAbortHandler) {
@@ -160,21 +160,45 @@ func (h *Handler) linger(rq *request) {
 	_, _ = io.CopyN(io.Discard, body, limit) // however it ends, the connection is closed
 }
 
-// count raises the counters that an operator watches.
-func (h *Handler) count(err error) {
-	var integrity *integrityError
-	switch {
-	case errors.As(err, &integrity):
-		h.metrics.integrity.WithLabelValues(integrity.kind).Inc()
-	case errors.Is(err, seal.ErrIntegrity):
-		h.metrics.integrity.WithLabelValues("ciphertext").Inc()
-	case errors.Is(err, keys.ErrNotRecipient):
-		// What other sites keep to themselves is no finding.
-	case errors.Is(err, keys.ErrUntrusted):
-		h.metrics.integrity.WithLabelValues("kek").Inc()
+// note raises the counters that an operator watches, and tells the audit trail what the storage offered and was refused.
+func (h *Handler) note(t target, err error) {
+	if err == nil {
+		return
+	}
+	switch kind := findingOf(err); {
+	case kind != "":
+		h.metrics.integrity.WithLabelValues(kind).Inc()
+		if h.cfg.Refused != nil {
+			h.cfg.Refused(Refusal{Bucket: t.Bucket, Key: t.Key, VersionID: t.VersionID, Kind: kind, Err: err})
+		}
+	case errors.Is(err, keys.ErrNotRecipient), errors.Is(err, keys.ErrMayNotWrite):
+		// What other sites keep to themselves, and what this site was told not to do, is no finding.
 	case errors.Is(err, keys.ErrKEKUnavailable), errors.Is(err, errLayoutUnavailable):
 		h.metrics.kekWaits.Inc()
 	}
+}
+
+// Refusal is something that the storage returned and that no holder of the bucket's key wrote under that name.
+type Refusal struct {
+	Bucket, Key, VersionID string
+	Kind                   string // the label of cofre_integrity_findings_total
+	Err                    error
+}
+
+// findingOf gives the kind of a finding, "" for errors that are none.
+func findingOf(err error) string {
+	var integrity *integrityError
+	switch {
+	case errors.As(err, &integrity):
+		return integrity.kind
+	case errors.Is(err, seal.ErrIntegrity):
+		return "ciphertext"
+	case errors.Is(err, keys.ErrNotRecipient), errors.Is(err, keys.ErrMayNotWrite):
+		return "" // though a stranger's KEK is untrusted as well
+	case errors.Is(err, keys.ErrUntrusted), errors.Is(err, keys.ErrCommit), errors.Is(err, keys.ErrGrant), errors.Is(err, keys.ErrKEKConflict):
+		return "kek"
+	}
+	return ""
 }
 
 // detail is the log's text of an error. An S3 error of the backend is named by its code: its message may quote keys.

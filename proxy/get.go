@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -42,12 +43,15 @@ func (h *Handler) getObject(rq *request) error {
 	head := rq.Method == http.MethodHead
 	// settled is set when a body is needed after all: the plan foresaw a 304, 412 or 416 that did not come true.
 	settled := false
-	for {
+	for tries := 1; ; tries++ {
 		o, err := h.open(rq.Context(), rq.reading(), rq.target(), func(rec *metadata.Record) ask {
 			return planRead(rq, rec, conds, head, settled)
 		})
 		if isUnsealed(err) {
-			return h.getUnsealed(rq, err, conds)
+			if err = h.getUnsealed(rq, err, conds); errors.Is(err, errChanged) && rq.w.status == 0 && tries < openAttempts {
+				continue // it was sealed since it was looked at
+			}
+			return err
 		}
 		if err != nil {
 			return err

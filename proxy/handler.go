@@ -36,6 +36,8 @@ type Ring interface {
 	// CheckObject says whether an object of this key may be sealed under this KEK: a deposit site's KEK is good only where
 	// the trust list lets that site write.
 	CheckObject(kek keys.KEK, objectKey string) error
+	// CheckWrite says whether this site may write an object of this key: where it deposits it may not everywhere.
+	CheckWrite(bucket, objectKey string) error
 	// CheckCopy says whether a copy that keeps its DEK may be wrapped by this KEK.
 	CheckCopy(kek keys.KEK) error
 	// SealDEK and OpenDEK keep the DEK of an open upload for this site, where its envelope alone does not open.
@@ -101,7 +103,7 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Config is what a Handler is made of. Everything but Limits and Bucket is required.
+// Config is what a Handler is made of. Everything but Limits, Bucket and Refused is required.
 type Config struct {
 	Hosts    s3api.Hosts
 	Verifier *sigv4.Verifier
@@ -117,9 +119,11 @@ type Config struct {
 	// SystemBucket is hidden from clients and refused to them.
 	SystemBucket string
 	// Bucket gives the policy of a bucket; nil means the zero policy for all.
-	Bucket     func(name string) BucketPolicy
-	Limits     Limits
-	Log        *zap.Logger
+	Bucket func(name string) BucketPolicy
+	Limits Limits
+	Log    *zap.Logger
+	// Refused is told of what the storage returned and was refused, for the audit trail. Nil: nobody is.
+	Refused    func(Refusal)
 	Registerer prometheus.Registerer
 	Clock      func() time.Time
 }
@@ -141,7 +145,8 @@ type Handler struct {
 	keyLocks  keyLocks
 	guards    *guards
 	copyProbe copyProbe
-	unsealed  *unsealedCache
+	unsealed  *entryCache
+	closed    *entryCache
 
 	inFlight atomic.Int64
 }
@@ -168,7 +173,7 @@ func New(cfg Config) *Handler {
 		guards:   newGuards(),
 		owners:   newOwnerCache(),
 		cors:     newCORSCache(),
-		unsealed: newUnsealedCache(),
+		unsealed: newEntryCache(), closed: newEntryCache(),
 	}
 }
 

@@ -100,6 +100,7 @@ type site struct {
 	store    metadata.Store
 	identity *keys.Identity
 	trust    *keys.TrustList
+	ring     *keys.Ring
 	backend  *recorder
 	system   string
 	logs     *observer.ObservedLogs
@@ -173,7 +174,7 @@ func newSite(t *testing.T, st *storage, cfg siteConfig) *site {
 	})
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
-	s.handler, s.url = h, srv.URL
+	s.handler, s.ring, s.url = h, ring, srv.URL
 	s.client = client(s.url, accessKey, secretKey)
 	return s
 }

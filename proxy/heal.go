@@ -146,6 +146,21 @@ func matchFound(rec *metadata.Record, f *found) error {
 // (docs/FORMAT.md section 7 rule 4).
 var errClosedKEK = errors.New("object under a closed KEK has no record")
 
+// closedKEKError is errClosedKEK with the KEK's id, by which an operator can accept its objects.
+type closedKEKError struct{ id keys.KEKID }
+
+func (e *closedKEKError) Error() string        { return errClosedKEK.Error() + ": KEK " + e.id.String() }
+func (e *closedKEKError) Is(target error) bool { return target == errClosedKEK }
+
+// ClosedKEK gives the closed KEK because of which an object without a record was refused.
+func ClosedKEK(err error) (keys.KEKID, bool) {
+	var closed *closedKEKError
+	if errors.As(err, &closed) {
+		return closed.id, true
+	}
+	return keys.KEKID{}, false
+}
+
 // heal makes the record of an object from nothing but the object, its layout and its KEK.
 func (h *Handler) heal(ctx context.Context, rd reading, t target, f *found) (*metadata.Record, error) {
 	kek, state, err := h.ring.Open(ctx, t.Bucket, f.envelope.KEKID)
@@ -153,7 +168,7 @@ func (h *Handler) heal(ctx context.Context, rd reading, t target, f *found) (*me
 		return nil, err
 	}
 	if state == keys.Closed {
-		return nil, &integrityError{"closed_kek", errClosedKEK}
+		return nil, &integrityError{"closed_kek", &closedKEKError{f.envelope.KEKID}}
 	}
 	if err := h.ring.CheckObject(kek, t.Key); err != nil {
 		return nil, &integrityError{"deposit", err}

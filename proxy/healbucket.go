@@ -10,8 +10,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cofre/access"
+	"cofre/keys"
 	"cofre/metadata"
 	"cofre/s3api"
+	"cofre/seal"
 )
 
 // HealReport counts what HealBucket has met.
@@ -20,7 +22,9 @@ type HealReport struct {
 	Known    int64 // of which the store had a record
 	Healed   int64 // of which a record was made
 	Unsealed int64 // that carry no envelope
-	Failed   int64
+	// CustomerKey counts objects under a key of the client's own (SSE-C): their records are made when he reads them.
+	CustomerKey int64
+	Failed      int64
 }
 
 // HealConfig is how HealBucket goes about it.
@@ -29,6 +33,8 @@ type HealConfig struct {
 	Parallel int
 	// Progress is called after every page of 1,000 entries.
 	Progress func(HealReport)
+	// Healed is told of each object whose record was made and of the KEK it is under, one at a time.
+	Healed func(kek keys.KEKID)
 	// Failed is told of each object whose record could not be made, one at a time.
 	Failed func(key, versionID string, err error)
 }
@@ -59,9 +65,17 @@ func (h *Handler) HealBucket(ctx context.Context, bucket string, c HealConfig) (
 
 // eachVersionPage walks all versions of a bucket as the site, a page at a time.
 func (h *Handler) eachVersionPage(ctx context.Context, bucket string, visit func(*s3api.Listing) error) error {
+	return h.eachVersionPageUnder(ctx, bucket, "", visit)
+}
+
+// eachVersionPageUnder walks the versions of the keys that begin with prefix.
+func (h *Handler) eachVersionPageUnder(ctx context.Context, bucket, prefix string, visit func(*s3api.Listing) error) error {
 	var q s3api.Query
 	q.Set("versions", "")
 	q.Set("encoding-type", "url")
+	if prefix != "" {
+		q.Set("prefix", prefix)
+	}
 	for {
 		page, err := h.versionPage(ctx, access.SiteUser, bucket, q)
 		if err != nil {
@@ -114,24 +128,29 @@ func (h *Handler) unknown(ctx context.Context, bucket string, page *s3api.Listin
 func (h *Handler) healVersions(ctx context.Context, missed []target, c HealConfig, report *HealReport) error {
 	var each errgroup.Group
 	each.SetLimit(c.Parallel)
-	var mu sync.Mutex // guards report, and the calls of c.Failed
+	var mu sync.Mutex // guards report, and the calls of c.Healed and c.Failed
 	for _, t := range missed {
 		if ctx.Err() != nil {
 			break
 		}
 		each.Go(func() error {
-			err := h.healVersion(ctx, t)
+			kek, err := h.healVersion(ctx, t)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
 			case err == nil:
 				report.Healed++
+				if c.Healed != nil {
+					c.Healed(kek)
+				}
 			case isUnsealed(err):
 				report.Unsealed++
+			case errors.Is(err, errNeedsCustomerKey):
+				report.CustomerKey++
 			case hasStatus(err, http.StatusNotFound): // deleted since it was listed
 			default:
 				report.Failed++
-				h.count(err)
+				h.note(t, err)
 				if c.Failed != nil {
 					c.Failed(t.Key, t.VersionID, err)
 				}
@@ -144,18 +163,19 @@ func (h *Handler) healVersions(ctx context.Context, missed []target, c HealConfi
 }
 
 // healVersion makes the record of one object and makes sure that the store has it: a reader can do without, but after a bulk heal KEKs
-// are closed, and what has no record then is refused for good.
-func (h *Handler) healVersion(ctx context.Context, t target) error {
+// are closed, and what has no record then is refused for good. It gives the KEK that the object is under.
+func (h *Handler) healVersion(ctx context.Context, t target) (keys.KEKID, error) {
 	rec, err := h.discover(ctx, reading{as: access.SiteUser}, t, "bulk")
 	if err != nil {
-		return err
+		return keys.KEKID{}, err
 	}
 	if _, err := h.store.ByEnvelope(ctx, t.Bucket, t.Key, rec.Envelope); errors.Is(err, metadata.ErrNotFound) {
-		return metadata.ErrUnavailable // the row could not be written
+		return keys.KEKID{}, metadata.ErrUnavailable // the row could not be written
 	} else if err != nil {
-		return err
+		return keys.KEKID{}, err
 	}
-	return nil
+	env, err := seal.ParseEnvelopeBytes(rec.Envelope[:])
+	return env.KEKID, err
 }
 
 // Buckets gives the names of the buckets that the site's backend user owns, and of those that have KEKs in the system bucket

@@ -74,6 +74,9 @@ func (h *Handler) recordJoined(ctx context.Context, rq *request, up *openUpload,
 		return nil, err
 	}
 	if err := h.store.FinishUpload(context.WithoutCancel(ctx), up.ID, result, *rec); err != nil {
+		if len(up.SealedDEK) > 0 {
+			return nil, err // the row still holds a key that must not stay: the client shall send Complete again
+		}
 		// Durable and readable all the same: the next read heals the row, the next Complete finds the object by HEAD.
 		h.metrics.storeLost.WithLabelValues(rq.event.Operation).Inc()
 		h.log.Warn("completed upload not recorded", zap.String("request_id", rq.event.ID), zap.Error(err))

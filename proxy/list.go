@@ -2,12 +2,14 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 
 	"cofre/access"
+	"cofre/keys"
 	"cofre/metadata"
 	"cofre/s3api"
 	"cofre/seal"
@@ -145,6 +147,10 @@ func (h *Handler) healEntries(rq *request, l *s3api.Listing, missed []int) error
 		if h.unsealed.has(rq.call.Bucket, e.Key, e.ETag) {
 			continue
 		}
+		if h.closed.has(rq.call.Bucket, e.Key, e.ETag) {
+			standIn(e)
+			continue
+		}
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
@@ -176,8 +182,13 @@ func (h *Handler) healEntry(ctx context.Context, bucket string, e *s3api.ListEnt
 		show(e, rec)
 	case isUnsealed(err):
 		h.unsealed.add(bucket, e.Key, backendETag)
+	case errors.Is(err, keys.ErrNotRecipient):
+		// What others keep to themselves is no fault: at a site that deposits it is nearly all there is.
+		h.closed.add(bucket, e.Key, backendETag)
+		standIn(e)
 	default:
 		h.metrics.unhealed.Inc()
+		h.note(t, err)
 		standIn(e)
 	}
 }

@@ -30,6 +30,9 @@ type uploadAttributes struct {
 	KMSKey string `json:"kms_key,omitempty"`
 	// Care is what the object gets once it is there.
 	Care aftercare `json:"care,omitzero"`
+	// CustomerKey is what the client's own key is checked by where the envelope, which would tell, does not open: at a site
+	// that deposits.
+	CustomerKey *customerKeyCheck `json:"customer_key,omitempty"`
 }
 
 func (up *openUpload) attributes() (own uploadAttributes, err error) {
@@ -90,7 +93,11 @@ func (h *Handler) createMultipartUpload(rq *request) error {
 	if err != nil {
 		return err
 	}
-	own, err := json.Marshal(uploadAttributes{SSE: resp.Header.Get(headerSSE), KMSKey: resp.Header.Get(headerKMSKey), Care: care})
+	attributes := uploadAttributes{SSE: resp.Header.Get(headerSSE), KMSKey: resp.Header.Get(headerKMSKey), Care: care}
+	if head.deposit && rq.encryption.customerKey != nil {
+		attributes.CustomerKey = newCustomerKeyCheck(rq.encryption.customerKey)
+	}
+	own, err := json.Marshal(attributes)
 	if err != nil {
 		return err
 	}
@@ -98,8 +105,9 @@ func (h *Handler) createMultipartUpload(rq *request) error {
 		ID: id, Bucket: t.Bucket, Key: t.Key, Envelope: head.raw, Initiator: rq.who.AccessKeyID,
 		ChecksumAlgorithm: alg, ChecksumType: kind, ContentType: attrs.Headers["content-type"], Attributes: own,
 	}
-	if rq.encryption.customerKey != nil {
-		// Complete comes without the customer's key and has to write the layout all the same.
+	if rq.encryption.customerKey != nil || head.deposit {
+		// Complete comes without the customer's key and has to write the layout all the same; and what a site deposits no
+		// replica of it can open again.
 		up.SealedDEK = h.ring.SealDEK(head.dek, head.raw[:])
 	}
 	if err := h.store.CreateUpload(ctx, up); err != nil {
@@ -174,33 +182,6 @@ func (h *Handler) upload(ctx context.Context, rq *request) (*openUpload, error) 
 	return &openUpload{up, env, dek}, nil
 }
 
-// uploadKey opens the DEK of an upload. Where a customer key is mixed in, parts must bring it; Complete need not, and uses
-// what the row keeps for this site until then.
-func (h *Handler) uploadKey(ctx context.Context, rq *request, up metadata.Upload, env seal.Envelope) (keys.DEK, error) {
-	if up.State == metadata.UploadCompleted {
-		return keys.DEK{}, nil // nothing more is sealed; only the answer is given once more
-	}
-	key := rq.encryption.customerKey
-	if len(up.SealedDEK) > 0 && key == nil {
-		if rq.call.Op != s3api.CompleteMultipartUpload {
-			return keys.DEK{}, s3api.ErrInvalidRequest.With("The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate encryption parameters.")
-		}
-		return h.ring.OpenDEK(up.SealedDEK, up.Envelope[:])
-	}
-	kek, _, err := h.ring.Open(ctx, up.Bucket, env.KEKID)
-	if err != nil {
-		return keys.DEK{}, err
-	}
-	if key != nil && !env.Flags.Has(seal.CustomerKey) {
-		return keys.DEK{}, s3api.ErrInvalidRequest.With("The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate encryption parameters.")
-	}
-	dek, err := unseal(env, kek, up.Key, key)
-	if key != nil && hasCode(err, s3api.ErrAccessDenied.Code) {
-		err = s3api.ErrInvalidRequest.With("The provided encryption parameters did not match the ones used originally.")
-	}
-	return dek, err
-}
-
 // newPart is one part about to be sent.
 type newPart struct {
 	number  int
@@ -215,8 +196,29 @@ func (h *Handler) sendPart(ctx context.Context, rq *request, up *openUpload, n n
 	if up.State != metadata.UploadOpen {
 		return nil, s3api.ErrNoSuchUpload
 	}
-	if err := h.checkSize(n.size); err != nil {
+	row, err := h.sealPart(ctx, rq, up, n)
+	if err != nil {
 		return nil, err
+	}
+	err = h.store.AddPart(context.WithoutCancel(ctx), up.ID, row)
+	switch {
+	case errors.Is(err, metadata.ErrNotFound), errors.Is(err, metadata.ErrConflict):
+		return nil, s3api.ErrNoSuchUpload
+	case err != nil:
+		return nil, err
+	}
+	if up.ChecksumAlgorithm == checksum.None {
+		// S3 keeps these for the object's and shows them nowhere. An SDK that were told of one would name it to Complete, which
+		// takes none for such an upload.
+		row.Checksum = metadata.Checksum{}
+	}
+	return &row, nil
+}
+
+// sealPart seals one part and sends it.
+func (h *Handler) sealPart(ctx context.Context, rq *request, up *openUpload, n newPart) (metadata.UploadPart, error) {
+	if err := h.checkSize(n.size); err != nil {
+		return metadata.UploadPart{}, err
 	}
 	part := seal.Part{Number: n.number, Size: n.size, Salt: seal.NewSalt()}
 	var footer seal.Footer
@@ -234,27 +236,14 @@ func (h *Handler) sendPart(ctx context.Context, rq *request, up *openUpload, n n
 		Method: http.MethodPut, Bucket: up.Bucket, Key: up.Key, Query: q, Header: header, Body: body, Length: seal.StoredSize(n.size),
 	})
 	if err != nil {
-		return nil, err
+		return metadata.UploadPart{}, err
 	}
 	resp.Body.Close()
-	row := metadata.UploadPart{
+	return metadata.UploadPart{
 		Number: n.number, Attempt: [16]byte(part.Salt), Salt: [16]byte(part.Salt), Size: n.size, MD5: footer.MD5,
 		ETag: etagOfPart(footer.MD5, up.dek, up.envelope.ObjectID, part), BackendETag: unquote(resp.Header.Get("ETag")),
 		Checksum: metadata.Checksum{Algorithm: footer.Checksum, Value: footer.Sum},
-	}
-	err = h.store.AddPart(context.WithoutCancel(ctx), up.ID, row)
-	switch {
-	case errors.Is(err, metadata.ErrNotFound), errors.Is(err, metadata.ErrConflict):
-		return nil, s3api.ErrNoSuchUpload
-	case err != nil:
-		return nil, err
-	}
-	if up.ChecksumAlgorithm == checksum.None {
-		// S3 keeps these for the object's and shows them nowhere. An SDK that were told of one would name it to Complete, which
-		// takes none for such an upload.
-		row.Checksum = metadata.Checksum{}
-	}
-	return &row, nil
+	}, nil
 }
 
 // uploadPart serves UploadPart.
@@ -325,12 +314,12 @@ func (h *Handler) abortMultipartUpload(rq *request) error {
 	case err == nil && up.State == metadata.UploadCompleting:
 		// The answer to a Complete was lost. If it took effect there is nothing to abort, and completing again must still
 		// find the upload.
-		_, joined, err := h.joined(ctx, rq, &openUpload{Upload: up})
+		header, joined, err := h.joined(ctx, rq, &openUpload{Upload: up})
 		if err != nil {
 			return err
 		}
 		if joined {
-			return s3api.ErrNoSuchUpload
+			return h.abortTooLate(ctx, rq, header)
 		}
 	case err != nil && !errors.Is(err, metadata.ErrNotFound):
 		return err
@@ -364,76 +353,4 @@ func (h *Handler) abortBackend(ctx context.Context, rq *request, t target, id st
 	if err := h.abort(context.WithoutCancel(ctx), rq, t, id); err != nil {
 		h.log.Warn("upload without row not aborted", zap.String("request_id", rq.event.ID), zap.Error(err))
 	}
-}
-
-// listParts serves ListParts from the rows: the backend knows ciphertext sizes and ETags only.
-func (h *Handler) listParts(rq *request) error {
-	req, cerr := s3api.ParseListPartsRequest(rq.call)
-	if cerr != nil {
-		return cerr
-	}
-	t := rq.target()
-	up, err := h.store.Upload(rq.Context(), t.Bucket, t.Key, req.UploadID)
-	if errors.Is(err, metadata.ErrNotFound) || err == nil && up.State == metadata.UploadCompleted {
-		return s3api.ErrNoSuchUpload
-	}
-	if err != nil {
-		return err
-	}
-	rows, _, err := h.store.UploadParts(rq.Context(), up.ID, req.PartNumberMarker, req.MaxParts+1)
-	if err != nil {
-		return err
-	}
-	began := h.initiators(rq.Context())(up.Initiator)
-	out := s3api.ListPartsResult{
-		Bucket: t.Bucket, Key: t.Key, Request: req, Initiator: began.id, InitiatorName: began.name, StorageClass: "STANDARD",
-		ChecksumAlgorithm: up.ChecksumAlgorithm.String(), ChecksumType: string(up.ChecksumType),
-	}
-	if len(rows) > req.MaxParts {
-		// A page without room is the last one: whoever followed it would ask for ever.
-		rows, out.Truncated = rows[:req.MaxParts], req.MaxParts > 0
-	}
-	for _, p := range rows {
-		part := s3api.ListedPart{Number: p.Number, Size: p.Size, ETag: p.ETag, LastModified: p.Committed}
-		if up.ChecksumAlgorithm != checksum.None {
-			part.ChecksumAlgorithm, part.Checksum = p.Checksum.Algorithm, p.Checksum.Value
-		}
-		out.Parts = append(out.Parts, part)
-	}
-	rq.w.Header().Set("Content-Type", "application/xml")
-	rq.w.WriteHeader(http.StatusOK)
-	return s3api.WriteListParts(rq.w, out)
-}
-
-// listMultipartUploads serves ListMultipartUploads from the rows.
-func (h *Handler) listMultipartUploads(rq *request) error {
-	req, cerr := s3api.ParseListUploadsRequest(rq.call)
-	if cerr != nil {
-		return cerr
-	}
-	if _, err := h.facts(rq.Context(), rq.as(), rq.call.Bucket); err != nil {
-		return err
-	}
-	initiator := h.initiators(rq.Context())
-	out, err := s3api.CollectUploads(req, func(keyMarker, idMarker string, limit int) ([]s3api.ListedUpload, error) {
-		rows, err := h.store.Uploads(rq.Context(), rq.call.Bucket, req.Prefix, keyMarker, idMarker, limit)
-		if err != nil {
-			return nil, err
-		}
-		page := make([]s3api.ListedUpload, len(rows))
-		for i, up := range rows {
-			began := initiator(up.Initiator)
-			page[i] = s3api.ListedUpload{
-				Key: up.Key, UploadID: up.ID, Initiator: began.id, InitiatorName: began.name, StorageClass: "STANDARD", Initiated: up.Created,
-				ChecksumAlgorithm: up.ChecksumAlgorithm.String(), ChecksumType: string(up.ChecksumType),
-			}
-		}
-		return page, nil
-	})
-	if err != nil {
-		return err
-	}
-	rq.w.Header().Set("Content-Type", "application/xml")
-	rq.w.WriteHeader(http.StatusOK)
-	return s3api.WriteListMultipartUploads(rq.w, rq.call.Bucket, out)
 }

@@ -200,11 +200,14 @@ func (h *Handler) confirm(ctx context.Context, rd reading, t target, rec *metada
 	return &object{target: t, reading: rd, envelope: env, record: rec, kek: kek, kekState: state, dek: dek, response: resp}, nil
 }
 
+// errNeedsCustomerKey is the answer to a read without the key that the client had sealed the object with.
+var errNeedsCustomerKey = s3api.ErrInvalidRequest.With("The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.")
+
 // unseal opens an envelope; what does not open was not sealed by a holder of this KEK for this key.
 func unseal(env seal.Envelope, kek keys.KEK, key string, customerKey []byte) (keys.DEK, error) {
 	switch locked := env.Flags.Has(seal.CustomerKey); {
 	case locked && customerKey == nil:
-		return keys.DEK{}, s3api.ErrInvalidRequest.With("The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.")
+		return keys.DEK{}, errNeedsCustomerKey
 	case !locked && customerKey != nil:
 		return keys.DEK{}, s3api.ErrInvalidRequest.With("The encryption parameters are not applicable to this object.")
 	}

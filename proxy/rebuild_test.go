@@ -98,6 +98,58 @@ func TestALostStoreIsMadeAgainRowByRow(t *testing.T) {
 	}
 }
 
+// TestABulkHealCountsOnlyWhatTheStoreHas: KEKs are closed on its word, and what has no record then is refused for good.
+func TestABulkHealCountsOnlyWhatTheStoreHas(t *testing.T) {
+	st := diskStorage(t)
+	s := newSite(t, st, siteConfig{})
+	b := s.bucket(t, "lossy")
+	s.put(t, b, "one", []byte("1"))
+	s.put(t, b, "two", []byte("2"))
+	empty, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "empty.db"), sqlite.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = empty.Close() })
+	lossy := newSite(t, st, siteConfig{identity: s.identity, store: fullStore{empty}})
+	told := 0
+	report, err := lossy.handler.HealBucket(t.Context(), b, proxy.HealConfig{Failed: func(string, string, error) { told++ }})
+	if err != nil || report.Versions != 2 || report.Healed != 0 || report.Failed != 2 || told != 2 {
+		t.Fatalf("%+v, %v; told of %d", report, err, told)
+	}
+	if got := lossy.get(t, b, "one"); string(got) != "1" {
+		t.Fatalf("a reader needs no record, and got %q", got)
+	}
+}
+
+// fullStore is up and takes no records: its disk is full.
+type fullStore struct{ metadata.Store }
+
+func (fullStore) Add(context.Context, metadata.Record, metadata.Origin) error {
+	return metadata.ErrUnavailable
+}
+
+// TestABulkHealTellsObjectsUnderACustomerKeyApart: nobody but the client can have their records made.
+func TestABulkHealTellsObjectsUnderACustomerKeyApart(t *testing.T) {
+	st := diskStorage(t)
+	s := newSite(t, st, siteConfig{keysOverHTTP: true})
+	b := s.bucket(t, "customer")
+	mine := newCustomer()
+	if _, err := s.client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &b, Key: str("k"), Body: bytes.NewReader([]byte("body")),
+		SSECustomerAlgorithm: aes256, SSECustomerKey: mine.key, SSECustomerKeyMD5: mine.sum}); err != nil {
+		t.Fatal(err)
+	}
+	empty, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "empty.db"), sqlite.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = empty.Close() })
+	lost := newSite(t, st, siteConfig{identity: s.identity, store: empty, keysOverHTTP: true})
+	report, err := lost.handler.HealBucket(t.Context(), b, proxy.HealConfig{})
+	if err != nil || report.CustomerKey != 1 || report.Failed != 0 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+}
+
 // twoParts makes an object of two parts.
 func (s *site) twoParts(bucket, key string, algorithm types.ChecksumAlgorithm) error {
 	ctx := context.Background()

@@ -101,7 +101,7 @@ func answerLate(h *Handler, rq *request, a *answer, err error) error {
 	}
 	if err != nil {
 		e := rq.describe(answerTo(err))
-		h.count(err)
+		h.note(rq.target(), err)
 		rq.event.Code, rq.event.Detail = e.Code, detail(err)
 		doc.Reset()
 		doc.Write(s3api.ErrorDocument(e, rq.call.RawPath, rq.event.ID, rq.event.ID))

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"cofre/keys"
 	"cofre/s3api"
 )
 
@@ -17,6 +18,8 @@ type standing struct {
 	backendETag string
 	size        int64 // in plaintext bytes
 	modified    time.Time
+	// unread is why nothing but its existence is known: this site cannot open it, and has no record of it.
+	unread error
 }
 
 // stands asks what stands under a name now.
@@ -31,6 +34,8 @@ func (h *Handler) stands(ctx context.Context, rd reading, t target, lookup looku
 		return standing{exists: true, etag: etag, backendETag: etag, size: plain.size, modified: lastModifiedOf(plain.header)}, nil
 	case hasStatus(err, http.StatusNotFound) && !hasCode(err, s3api.ErrNoSuchBucket.Code):
 		return standing{}, nil
+	case errors.Is(err, keys.ErrNotRecipient):
+		return standing{exists: true, unread: err}, nil // the backend has just answered it
 	default:
 		return standing{}, err
 	}
@@ -41,6 +46,9 @@ func (h *Handler) judge(ctx context.Context, rq *request, t target, conds s3api.
 	now, err := h.stands(ctx, rq.reading(), t, lookup)
 	if err != nil {
 		return now, err
+	}
+	if now.unread != nil && (conds.IfMatch != "" && conds.IfMatch != "*" || conds.IfNoneMatch != "" && conds.IfNoneMatch != "*") {
+		return now, now.unread
 	}
 	if err := conds.Check(now.exists, now.etag); err != nil {
 		return now, err
@@ -60,6 +68,9 @@ func (h *Handler) judgeDelete(ctx context.Context, rq *request, t target, conds 
 		if now, err = h.standingMarker(ctx, rq, t); err != nil || !now.exists {
 			return false, err
 		}
+	}
+	if now.unread != nil && (conds.IfMatch != "*" || conds.Size >= 0 || !conds.LastModified.IsZero()) {
+		return false, now.unread
 	}
 	if err := conds.Check(now.etag, now.size, now.modified); err != nil {
 		return false, err

@@ -36,6 +36,9 @@ type newObject struct {
 	// header holds what the backend acts upon itself: ACL, storage class, tags, lock.
 	header http.Header
 	conds  s3api.WriteConditions
+	// confirm is asked under the key's lock, right before the footer goes out, whether the write under this envelope may still
+	// take place; nil for writes that nothing but conds decides.
+	confirm func(ctx context.Context, raw metadata.Envelope) error
 }
 
 // written is an object that the backend has accepted.
@@ -56,6 +59,7 @@ func (h *Handler) write(ctx context.Context, rq *request, n newObject) (*written
 		return nil, err
 	}
 	commit := newCommit(ctx, h, rq, n)
+	commit.raw = sealed.raw
 	defer commit.end()
 
 	part := seal.Part{Size: n.size, Salt: sealed.envelope.PartSalt}
@@ -96,6 +100,7 @@ func passExpect(header http.Header, rq *request) {
 
 // sealedHead is what a new object or upload carries in its metadata.
 type sealedHead struct {
+	deposit  bool // this site cannot open the envelope again
 	dek      keys.DEK
 	envelope seal.Envelope
 	raw      metadata.Envelope
@@ -132,6 +137,9 @@ func (h *Handler) sealHead(ctx context.Context, rq *request, t target, salt seal
 	if _, err := h.facts(ctx, rq.as(), t.Bucket); err != nil {
 		return nil, err
 	}
+	if err := h.ring.CheckWrite(t.Bucket, t.Key); err != nil {
+		return nil, err
+	}
 	kek, err := h.ring.Active(ctx, t.Bucket)
 	if err != nil {
 		return nil, err
@@ -155,7 +163,7 @@ func (h *Handler) sealUnder(kek keys.KEK, dek keys.DEK, id keys.ObjectID, t targ
 	if err != nil {
 		return nil, err
 	}
-	s := &sealedHead{dek: dek, envelope: env, raw: metadata.Envelope(env.Bytes()), header: pass.Clone()}
+	s := &sealedHead{deposit: kek.Deposit(), dek: dek, envelope: env, raw: metadata.Envelope(env.Bytes()), header: pass.Clone()}
 	if s.header == nil {
 		s.header = http.Header{}
 	}

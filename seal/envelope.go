@@ -200,8 +200,9 @@ func (e Envelope) wrapKey(kek keys.KEK, objectKey string, customerKey []byte) ([
 	if wanted > 0 && allZero(customerKey) {
 		return nil, fmt.Errorf("%w: %w", ErrCustomerKey, keys.ErrZeroKey)
 	}
-	ikm := append(make([]byte, 0, 2*keySize), kek.Bytes()...)
-	ikm = append(ikm, customerKey...)
+	own := kek.Bytes()
+	defer clear(own)
+	ikm := append(append(make([]byte, 0, 2*keySize), own...), customerKey...)
 	defer clear(ikm)
 	b := e.Bytes()
 	info := "cofre v1 dek wrap" + string(b[:envelopeWrapSalt]) + lengthPrefixed(objectKey)

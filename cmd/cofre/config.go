@@ -36,6 +36,8 @@ type Config struct {
 	Site SiteConfig `yaml:"site"`
 	// The S3 storage behind cofre.
 	Backend BackendConfig `yaml:"backend"`
+	// When the key encryption keys of buckets are replaced by themselves, as `cofre key rotate` does it by hand.
+	Keys KeysConfig `yaml:"keys"`
 	// Where sizes, ETags, uploads and credentials are kept.
 	Metadata MetadataConfig `yaml:"metadata"`
 	// An optional cache that replicas share. Losing it costs speed, never truth.
@@ -110,6 +112,16 @@ type BackendUserConfig struct {
 	SecretKey access.Secret `yaml:"secret_key"`
 	// A file that holds the secret key.
 	SecretKeyFile string `yaml:"secret_key_file" example:"/run/secrets/cofre-backend-ann"`
+}
+
+// KeysConfig is the key keys.
+type KeysConfig struct {
+	// How old a KEK may become while new objects are sealed under it; 0 for any age. What lies under it stays as it is and
+	// stays readable. Ninety days keep what one captured key opens to a season, at the cost of a few small documents.
+	RotateAfter time.Duration `yaml:"rotate_after"`
+	// How many objects may be sealed under a KEK, by all replicas; 0 for any number. It is counted now and then while the
+	// KEK is in use, so some more may come under it.
+	RotateObjects int `yaml:"rotate_objects"`
 }
 
 // MetadataConfig is the key metadata.
@@ -218,6 +230,7 @@ func defaultConfig() Config {
 			SystemBucket: "cofre-system",
 			MaxPutSize:   5 << 30,
 		},
+		Keys: KeysConfig{RotateAfter: 90 * 24 * time.Hour, RotateObjects: 1 << 24},
 		Limits: LimitsConfig{
 			Requests:        1024,
 			LockWait:        10 * time.Second,

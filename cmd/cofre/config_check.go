@@ -32,6 +32,7 @@ func (l *loader) check() error {
 	l.checkTLS(&c.TLS)
 	l.checkSite(&c.Site)
 	l.checkBackend(&c.Backend)
+	l.checkKeys(&c.Keys)
 	l.checkMetadata(c)
 	l.checkBuckets(c)
 	l.checkCredentials(c)
@@ -109,7 +110,7 @@ func (l *loader) checkTLS(c *TLSConfig) {
 
 func (l *loader) checkSite(c *SiteConfig) {
 	if l.need("site.identity", c.Identity, "make an identity with `cofre site init` and name its file here") {
-		l.checkFile("site.identity", c.Identity, "make it with `cofre site init`")
+		l.checkFile("site.identity", c.Identity, missingAdvice(*c))
 	}
 	l.checkGuard(c)
 	for i, path := range c.Recovery {
@@ -206,6 +207,21 @@ func (l *loader) checkCAFile(key, path string) {
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
 		l.report(key, path+" holds no certificate", "it must be in PEM form")
+	}
+}
+
+// The least that makes sense of a KEK before it is replaced: each new one leaves its record and its grants on the backend for good.
+const (
+	minRotateAfter   = time.Hour
+	minRotateObjects = 1000
+)
+
+func (l *loader) checkKeys(c *KeysConfig) {
+	if c.RotateAfter != 0 && c.RotateAfter < minRotateAfter {
+		l.report("keys.rotate_after", fmt.Sprintf("%v is less than an hour", c.RotateAfter), "write it as 2160h, or 0 for never")
+	}
+	if c.RotateObjects != 0 && c.RotateObjects < minRotateObjects {
+		l.report("keys.rotate_objects", fmt.Sprintf("%d is less than %d", c.RotateObjects, minRotateObjects), "write a larger number, or 0 for never")
 	}
 }
 

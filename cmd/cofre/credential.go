@@ -32,7 +32,12 @@ func (s *source) withStore(ctx context.Context, a app, use func(Config, metadata
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	return use(cfg, store)
+	audited, done, err := a.audited(store)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return use(cfg, audited)
 }
 
 // newCredential is what a credential is asked to be.

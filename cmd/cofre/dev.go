@@ -81,8 +81,9 @@ func runDev(ctx context.Context, a app, dir devDirectory, o devOptions) (err err
 	defer server.Close()
 	go func() { _ = server.Serve(pipe) }() // it ends with Close, and its error says just that
 	return run(ctx, cfg, outside{
-		log:  a.stderr,
-		dial: pipe.dial,
+		actor: a.actor(),
+		log:   a.stderr,
+		dial:  pipe.dial,
 		ready: func(s3, admin net.Addr) error {
 			return printBanner(a.stdout, banner{
 				Endpoint: "http://" + clientAddress(s3), Admin: "http://" + clientAddress(admin), Data: string(dir),

@@ -79,7 +79,7 @@ func (s sealedIdentity) unseal(ctx context.Context, passphrase func() (access.Se
 func readIdentity(ctx context.Context, cfg Config) (*keys.Identity, guard, error) {
 	sealed, err := readSealed(cfg.Site.Identity)
 	if err != nil {
-		return nil, guard{}, err
+		return nil, guard{}, explainMissing(cfg, err)
 	}
 	id, err := sealed.open(ctx, func() (access.Secret, error) { return cfg.Site.Passphrase, nil })
 	return id, sealed.guard(), err

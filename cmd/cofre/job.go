@@ -16,6 +16,10 @@ import (
 
 // withSite opens all that serve has, without serving, and hands it over. Its warnings go to the command's error output.
 func (s *source) withSite(ctx context.Context, a app, use func(Config, *site) error) error {
+	return s.withSiteAs(ctx, a, outside{log: a.stderr, actor: a.actor()}, use)
+}
+
+func (s *source) withSiteAs(ctx context.Context, a app, out outside, use func(Config, *site) error) error {
 	cfg, err := s.load(a)
 	if err != nil {
 		return err
@@ -24,7 +28,7 @@ func (s *source) withSite(ctx context.Context, a app, use func(Config, *site) er
 	if err != nil {
 		return err
 	}
-	site, err := openSite(ctx, cfg, outside{log: a.stderr}, logger, prometheus.NewRegistry())
+	site, err := openSite(ctx, cfg, out, logger, prometheus.NewRegistry())
 	if err != nil {
 		return err
 	}
@@ -98,14 +102,21 @@ func healCommand(a app) *cobra.Command {
 
 // heal heals a bucket with progress on the error output, and fails where an object could not be healed.
 func heal(ctx context.Context, a app, s *site, bucket string, parallel int) (proxy.HealReport, error) {
+	return healWith(ctx, a, s, bucket, proxy.HealConfig{Parallel: parallel})
+}
+
+// healWith is heal with somebody who is told of each object.
+func healWith(ctx context.Context, a app, s *site, bucket string, c proxy.HealConfig) (proxy.HealReport, error) {
 	progress := reporter{out: a.stderr, last: time.Now()}
-	report, err := s.handler.HealBucket(ctx, bucket, proxy.HealConfig{
-		Parallel: parallel,
-		Progress: func(r proxy.HealReport) { progress.print("cofre: %s so far", describeHeal(r)) },
-		Failed: func(key, versionID string, err error) {
-			fmt.Fprintf(a.stderr, "cofre: not healed: %q version %q: %v\n", key, versionID, err)
-		},
-	})
+	c.Progress = func(r proxy.HealReport) { progress.print("cofre: %s so far", describeHeal(r)) }
+	told := c.Failed
+	c.Failed = func(key, versionID string, err error) {
+		fmt.Fprintf(a.stderr, "cofre: not healed: %q version %q: %v\n", key, versionID, err)
+		if told != nil {
+			told(key, versionID, err)
+		}
+	}
+	report, err := s.handler.HealBucket(ctx, bucket, c)
 	if err != nil {
 		return report, fmt.Errorf("heal bucket %s: %w", bucket, err)
 	}
@@ -116,7 +127,11 @@ func heal(ctx context.Context, a app, s *site, bucket string, parallel int) (pro
 }
 
 func describeHeal(r proxy.HealReport) string {
-	return fmt.Sprintf("%d objects: %d known, %d healed, %d unsealed, %d failed", r.Versions, r.Known, r.Healed, r.Unsealed, r.Failed)
+	text := fmt.Sprintf("%d objects: %d known, %d healed, %d unsealed, %d failed", r.Versions, r.Known, r.Healed, r.Unsealed, r.Failed)
+	if r.CustomerKey > 0 {
+		text += fmt.Sprintf(", %d under keys of clients' own", r.CustomerKey)
+	}
+	return text
 }
 
 // findSite reads a site that a person names: by its id, by the name on a card of the trust list where only one has it, or by a

@@ -50,7 +50,8 @@ func printHoldings(a app, list *keys.TrustList, held []keys.Holding) error {
 
 func keyRotateCommand(a app) *cobra.Command {
 	var src bucketSource
-	return src.command(a, "rotate", "Make a new active KEK for a bucket; objects under the old one stay as they are",
+	var reencrypt bool
+	cmd := src.command(a, "rotate", "Make a new active KEK for a bucket; objects under the old one stay as they are",
 		"Make a new active KEK for a bucket. New objects are sealed under it within 10 seconds, in every replica. What lies under\n"+
 			"older KEKs stays as it is and stays readable, by everyone who can read it now.",
 		func(ctx context.Context, s *site) error {
@@ -62,7 +63,12 @@ func keyRotateCommand(a app) *cobra.Command {
 				_, err = fmt.Fprintf(a.stdout, "Bucket %s seals under its first KEK %s.\n", src.bucket, now.ID())
 				return err
 			}
-			_, err = fmt.Fprintf(a.stdout, "Bucket %s seals under KEK %s; KEK %s is read-only.\n", src.bucket, now.ID(), old)
-			return err
+			fmt.Fprintf(a.stdout, "Bucket %s seals under KEK %s; KEK %s is read-only.\n", src.bucket, now.ID(), old)
+			if !reencrypt {
+				return nil
+			}
+			return thenReencrypt(ctx, a, s, src.bucket, old)
 		})
+	cmd.Flags().BoolVar(&reencrypt, "reencrypt", false, "then write anew what lies under the KEK that was active, as `cofre reencrypt --kek` does")
+	return cmd
 }

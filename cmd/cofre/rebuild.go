@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,13 +20,18 @@ type rebuilt struct {
 	KEKs       int              `json:"keks"`        // taken over from the system bucket
 	KEKsFailed int              `json:"keks_failed"` // that this identity cannot open, or does not believe
 	Objects    proxy.HealReport `json:"objects"`
+	Accepted   int64            `json:"accepted"`         // objects under closed KEKs, by the operator's word
+	Closed     []keys.KEKID     `json:"closed,omitempty"` // KEKs because of which objects were refused
 }
+
+// notRebuilt is told at the end: who rebuilds has lost more than what comes back.
+const notRebuilt = "Not brought back, since the storage does not have it: tombstones (until objects are written anew, an old state of a key that the storage puts back is not noticed),\n" +
+	"stored credentials, uploads in progress, and the state of KEKs. The trust list comes from the file beside the identity. Restore a backup of the database for the others."
 
 func rebuildCommand(a app) *cobra.Command {
 	var src source
-	var buckets []string
-	var parallel int
-	var asJSON bool
+	var plan rebuildPlan
+	var accept []string
 	cmd := &cobra.Command{
 		Use:   "rebuild",
 		Short: "Fill an empty metadata store from the backend alone",
@@ -32,25 +39,49 @@ func rebuildCommand(a app) *cobra.Command {
 			"for every object in every version, with its size, ETag, checksum and parts. KEKs come back read-only, and new objects\n" +
 			"are sealed under a new one. It may be stopped and begun again at any time, and clients may be served meanwhile:\n" +
 			"what they read is healed on the way.\n\n" +
-			"The identity may be a recovery identity (site.identity in a configuration of its own): it reads everything and seals nothing.",
+			"The identity may be a recovery identity (site.identity in a configuration of its own): it reads everything and seals nothing.\n\n" +
+			"Objects under the KEK of a site that has left cannot be told from forgeries once the records are gone. They are refused, and\n" +
+			"the KEK is named. With --accept-closed you say that what lies under that KEK now is what was there before.\n\n" +
+			notRebuilt,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return src.withSite(cmd.Context(), a, func(_ Config, s *site) error {
-				return rebuild(cmd.Context(), a, s, rebuildPlan{buckets: buckets, parallel: parallel, asJSON: asJSON})
-			})
+			var err error
+			if plan.accept, err = parseAccepted(accept); err != nil {
+				return err
+			}
+			out := outside{log: a.stderr, actor: a.actor(), acceptClosed: plan.accept}
+			return src.withSiteAs(cmd.Context(), a, out, func(_ Config, s *site) error { return rebuild(cmd.Context(), a, s, plan) })
 		},
 	}
 	src.flags(cmd, a)
-	cmd.Flags().StringArrayVar(&buckets, "bucket", nil, "only this bucket (repeatable); else all that the site's backend user owns, and all that have KEKs in the system bucket")
-	cmd.Flags().IntVar(&parallel, "parallel", 0, "objects looked up at a time (limits.heal_parallel of the configuration)")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document for each bucket")
+	cmd.Flags().StringArrayVar(&plan.buckets, "bucket", nil, "only this bucket (repeatable); else all that the site's backend user owns, and all that have KEKs in the system bucket")
+	cmd.Flags().IntVar(&plan.parallel, "parallel", 0, "objects looked up at a time (limits.heal_parallel of the configuration)")
+	cmd.Flags().BoolVar(&plan.asJSON, "json", false, "print one JSON document for each bucket")
+	cmd.Flags().StringArrayVar(&accept, "accept-closed", nil, "id of a closed KEK whose objects are accepted without a record, or \"all\" (repeatable)")
 	return cmd
+}
+
+// parseAccepted reads the KEK ids of --accept-closed.
+func parseAccepted(words []string) (func(keys.KEKID) bool, error) {
+	if slices.Contains(words, "all") {
+		return func(keys.KEKID) bool { return true }, nil
+	}
+	ids := make(map[keys.KEKID]bool, len(words))
+	for _, word := range words {
+		id, err := keys.ParseKEKID(word)
+		if err != nil {
+			return nil, usagef("--accept-closed %.40q: %w", word, err)
+		}
+		ids[id] = true
+	}
+	return func(id keys.KEKID) bool { return ids[id] }, nil
 }
 
 type rebuildPlan struct {
 	buckets  []string
 	parallel int
 	asJSON   bool
+	accept   func(keys.KEKID) bool
 }
 
 func rebuild(ctx context.Context, a app, s *site, plan rebuildPlan) error {
@@ -62,7 +93,7 @@ func rebuild(ctx context.Context, a app, s *site, plan rebuildPlan) error {
 	}
 	var failed []error
 	for _, bucket := range plan.buckets {
-		r, err := rebuildBucket(ctx, a, s, bucket, plan.parallel)
+		r, err := rebuildBucket(ctx, a, s, bucket, plan)
 		if err != nil {
 			failed = append(failed, err)
 		}
@@ -72,16 +103,34 @@ func rebuild(ctx context.Context, a app, s *site, plan rebuildPlan) error {
 		if plan.asJSON {
 			err = json.NewEncoder(a.stdout).Encode(r)
 		} else {
-			_, err = fmt.Fprintf(a.stdout, "%s: %d KEKs, %d not opened; %s\n", bucket, r.KEKs, r.KEKsFailed, describeHeal(r.Objects))
+			err = r.print(a)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	fmt.Fprintln(a.stderr, "cofre: "+strings.ReplaceAll(notRebuilt, "\n", "\ncofre: "))
 	return errors.Join(failed...)
 }
 
-func rebuildBucket(ctx context.Context, a app, s *site, bucket string, parallel int) (rebuilt, error) {
+func (r rebuilt) print(a app) error {
+	accepted := ""
+	if r.Accepted > 0 {
+		accepted = fmt.Sprintf("; %d accepted under closed KEKs", r.Accepted)
+	}
+	if _, err := fmt.Fprintf(a.stdout, "%s: %d KEKs, %d not opened; %s%s\n", r.Bucket, r.KEKs, r.KEKsFailed, describeHeal(r.Objects), accepted); err != nil {
+		return err
+	}
+	for _, id := range r.Closed {
+		_, err := fmt.Fprintf(a.stdout, "%s: KEK %s is closed, and objects under it were refused: where they are known to be genuine, run this again with --accept-closed %s\n", r.Bucket, id, id)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func rebuildBucket(ctx context.Context, a app, s *site, bucket string, plan rebuildPlan) (rebuilt, error) {
 	r := rebuilt{Bucket: bucket}
 	imported, err := s.ring.Import(ctx, bucket)
 	if err != nil {
@@ -98,6 +147,37 @@ func rebuildBucket(ctx context.Context, a app, s *site, bucket string, parallel 
 			fmt.Fprintf(a.stderr, "cofre: KEK %s of bucket %s: %v\n", k.ID, bucket, k.Err)
 		}
 	}
-	r.Objects, err = heal(ctx, a, s, bucket, parallel)
+	accepted, err := acceptedOf(ctx, s, bucket, plan.accept)
+	if err != nil {
+		return r, fmt.Errorf("rebuild bucket %s: %w", bucket, err)
+	}
+	r.Objects, err = healWith(ctx, a, s, bucket, proxy.HealConfig{
+		Parallel: plan.parallel,
+		Healed: func(kek keys.KEKID) {
+			if accepted[kek] {
+				r.Accepted++
+			}
+		},
+		Failed: func(_, _ string, err error) {
+			if id, closed := proxy.ClosedKEK(err); closed && !slices.Contains(r.Closed, id) {
+				r.Closed = append(r.Closed, id)
+			}
+		},
+	})
 	return r, err
+}
+
+// acceptedOf is the bucket's closed KEKs that the operator accepts.
+func acceptedOf(ctx context.Context, s *site, bucket string, accept func(keys.KEKID) bool) (map[keys.KEKID]bool, error) {
+	stored, err := s.store.KEKs(ctx, bucket)
+	if err != nil {
+		return nil, err
+	}
+	accepted := make(map[keys.KEKID]bool)
+	for _, k := range stored {
+		if k.State == keys.Closed && accept(k.ID) {
+			accepted[k.ID] = true
+		}
+	}
+	return accepted, nil
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"cofre/access"
 	"cofre/internal/durable"
 	"cofre/keys"
 	"cofre/keys/agefile"
@@ -32,7 +31,8 @@ func siteResealCommand(a app) *cobra.Command {
 		Short: "Move the identity to another guard: same keys, same site",
 		Long: "Seal the identity file anew, by a key of a KMS or by a passphrase, whatever it is sealed by now: same keys, same site id,\n" +
 			"and nothing else changes. With the same --kms URL it takes the newest version of a key that was rotated there. The file is replaced in one step, after what is\n" +
-			"new was opened once. A cofre that is running goes on; the next start uses the new guard.\n\n" +
+			"new was opened once. A cofre that is running goes on; the next start uses the new guard.\n" +
+			"It is also the way to open a recovery identity that was split: with --share FILE for each of the shares, or --ask-shares.\n\n" +
 			"Who has a copy of the old file and what opened it has the identity: destroy such copies, or keep them as carefully as before.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return r.run(cmd.Context(), a) },
@@ -56,7 +56,7 @@ func (r *resealing) run(ctx context.Context, a app) error {
 	}
 	path, err := filepath.EvalSymlinks(cfg.Site.Identity) // the file is to be replaced, not a link to it
 	if err != nil {
-		return fmt.Errorf("open site identity: %w", err)
+		return explainMissing(cfg, fmt.Errorf("open site identity: %w", err))
 	}
 	old, err := readSealed(path)
 	if err != nil {
@@ -66,7 +66,7 @@ func (r *resealing) run(ctx context.Context, a app) error {
 	if err != nil {
 		return err
 	}
-	id, err := old.open(ctx, func() (access.Secret, error) { return a.passphrase(r.passphraseFile, cfg.Site.Passphrase, askOnce) })
+	id, err := r.unseal(ctx, a, cfg, old)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (r *resealing) newGuard(a app, cfg Config, old guard) (seal func(context.Co
 		return func(ctx context.Context, id *keys.Identity) ([]byte, error) { return kmsfile.Seal(ctx, key, id) }, guard{&key}, nil
 	}
 	configured := cfg.Site.Passphrase
-	if old.key == nil {
+	if old.key == nil && len(r.shareFiles) == 0 && !r.askShares {
 		configured = "" // which is the old one
 	}
 	pass, err := a.newPassphrase(r.newPassphraseFile, configured)

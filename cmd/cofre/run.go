@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"cofre/access"
+	"cofre/audit"
 	"cofre/backend"
 	"cofre/keys"
 	"cofre/metadata"
@@ -30,6 +31,10 @@ type outside struct {
 	log io.Writer
 	// dial reaches the backend; nil for TCP.
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// actor says who this is in the audit trail.
+	actor string
+	// acceptClosed is the operator's word for keys.RingConfig.AcceptClosed; nil accepts nothing.
+	acceptClosed func(keys.KEKID) bool
 	// ready is called once S3 is served.
 	ready func(s3, admin net.Addr) error
 }
@@ -74,6 +79,11 @@ func run(ctx context.Context, cfg Config, out outside) error {
 	tokens, stopTokens := context.WithCancel(ctx)
 	defer stopTokens()
 	site.background.Go(func() { site.guard.keepToken(tokens, logger) })
+	recovery := newRecoveryKeeper(site, logger, registry)
+	site.background.Go(func() { recovery.run(tokens) })
+	site.background.Go(func() { site.handler.Sweep(tokens) })
+	runner := site.newRunner(logger, registry)
+	site.background.Go(func() { runner.Serve(tokens) })
 	go func() { failed <- fmt.Errorf("serve S3: %w", serveS3(s3Server, s3Listener)) }()
 	ad.enter(serving)
 	logger.Info("serving", zap.String("version", buildVersion()), zap.Stringer("listen", s3Listener.Addr()),
@@ -86,6 +96,10 @@ func run(ctx context.Context, cfg Config, out outside) error {
 	select {
 	case err := <-failed:
 		return err
+	case <-site.trust.taken:
+		// What this process sealed from now on, nobody could open who is the site.
+		ad.enter(draining)
+		return errors.Join(fmt.Errorf("%w by now: start again with its file as site.identity", errOtherIdentity), drain(s3Server, cfg.Limits, logger))
 	case <-ctx.Done():
 		ad.enter(draining)
 		return drain(s3Server, cfg.Limits, logger)
@@ -153,6 +167,7 @@ type site struct {
 	identity *keys.Identity
 	guard    guard
 	store    metadata.Store
+	trail    *audit.Trail
 	backend  *backend.Client
 	trust    *trustKeeper
 	ring     *keys.Ring
@@ -186,17 +201,22 @@ func openSite(ctx context.Context, cfg Config, out outside, logger *zap.Logger, 
 		return nil, errors.Join(err, direct.Close())
 	}
 	observeStore(registry, s.store.Healthy)
+	s.trail = newTrail(s.store, out.actor, logger)
+	s.store = s.trail.Store(s.store)
+	s.trail.Note(audit.Event{Action: audit.IdentityOpened, Subject: s.guard.String()})
 	if s.trust, err = bringTrust(ctx, cfg, s.identity, s.store, logger); err != nil {
 		return nil, err
 	}
 	s.background.Go(func() { s.trust.follow(background, logger) })
 	system := proxy.NewSystem(s.backend, cfg.Backend.SystemBucket)
-	s.ring = keys.NewRing(keys.RingConfig{Identity: s.identity, Trust: s.trust.Current, Store: s.store, System: system})
+	s.ring = keys.NewRing(keys.RingConfig{
+		Identity: s.identity, Trust: s.trust.Current, Store: s.store, System: s.trail.System(system), Rotate: rotatePolicy(cfg.Keys, logger),
+		AcceptClosed: out.acceptClosed,
+	})
 	s.background.Go(func() { ensureSystemBucket(background, system, logger) })
 	if s.handler, err = newHandler(cfg, s, logger, registry); err != nil {
 		return nil, err
 	}
-	s.background.Go(func() { s.handler.Sweep(background) })
 	return s, nil
 }
 
@@ -261,7 +281,7 @@ func newHandler(cfg Config, s *site, logger *zap.Logger, registry prometheus.Reg
 			Requests: cfg.Limits.Requests, MaxPutSize: int64(cfg.Backend.MaxPutSize),
 			LockWait: cfg.Limits.LockWait, HealParallel: cfg.Limits.HealParallel,
 		},
-		Log: logger, Registerer: registry,
+		Log: logger, Registerer: registry, Refused: s.refused,
 	}), nil
 }
 
@@ -285,6 +305,9 @@ func ensureSystemBucket(ctx context.Context, system *proxy.System, logger *zap.L
 func (s *site) close(logger *zap.Logger) {
 	s.stop()
 	s.background.Wait()
+	if s.trail != nil {
+		s.trail.Close()
+	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {
 			logger.Warn("metadata store was not closed cleanly", zap.Error(err))

@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -29,8 +31,10 @@ import (
 //	random FILE BYTES              writes a file of random bytes
 //	wait-ready ADDRESS             waits until the admin listener says that S3 is served
 //	wait-refused ADDRESS           waits until nobody listens there any more
+//	wait-metric ADDRESS TEXT       waits until the admin listener's metrics have this text
 //	credentials DIR                sets ID and SECRET to the credential of a data directory
-//	[!] s3 put|get ENDPOINT BUCKET KEY FILE, s3 head ENDPOINT BUCKET KEY, s3 bucket ENDPOINT BUCKET     with $ID and $SECRET
+//	[!] s3 put|get ENDPOINT BUCKET KEY FILE, s3 head|delete ENDPOINT BUCKET KEY, s3 bucket ENDPOINT BUCKET     with $ID and $SECRET
+//	s3 dump ENDPOINT BUCKET DIR    writes every object to a file, and what HEAD says of it as JSON to another that ends in .head
 //	[!] http URL                   gets a URL; fails unless the status is 200; the body is stdout
 //	vault VERB...                  a Vault server: see vaultCommand
 func TestMain(m *testing.M) {
@@ -52,6 +56,7 @@ func TestScript(t *testing.T) {
 			"random":       randomFile,
 			"wait-ready":   waitReady,
 			"wait-refused": waitRefused,
+			"wait-metric":  waitMetric,
 			"credentials":  useCredentials,
 			"s3":           s3Command,
 			"http":         httpCommand,
@@ -125,6 +130,19 @@ func waitRefused(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
+func waitMetric(ts *testscript.TestScript, _ bool, args []string) {
+	until(ts, "in the metrics: "+args[1], func() bool {
+		resp, err := http.Get("http://" + args[0] + "/metrics")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		var text bytes.Buffer
+		_, err = text.ReadFrom(resp.Body)
+		return err == nil && strings.Contains(text.String(), args[1])
+	})
+}
+
 func until(ts *testscript.TestScript, what string, done func() bool) {
 	for deadline := time.Now().Add(patience); !done(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -142,7 +160,7 @@ func useCredentials(ts *testscript.TestScript, _ bool, args []string) {
 
 func s3Command(ts *testscript.TestScript, neg bool, args []string) {
 	client := s3.New(s3.Options{
-		BaseEndpoint: aws.String("http://" + args[1]), Region: "us-east-1", UsePathStyle: true,
+		BaseEndpoint: aws.String("http://" + strings.TrimPrefix(args[1], "http://")), Region: "us-east-1", UsePathStyle: true,
 		Credentials:      credentials.NewStaticCredentialsProvider(ts.Getenv("ID"), ts.Getenv("SECRET"), ""),
 		RetryMaxAttempts: 1,
 	})
@@ -179,6 +197,11 @@ func doS3(ts *testscript.TestScript, client *s3.Client, verb string, args []stri
 			return err
 		}
 		return os.WriteFile(ts.MkAbs(args[2]), body.Bytes(), 0o600)
+	case "delete":
+		_, err := client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: bucket, Key: aws.String(args[1])})
+		return err
+	case "dump":
+		return dumpBucket(ctx, client, args[0], ts.MkAbs(args[1]))
 	case "head":
 		out, err := client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: bucket, Key: aws.String(args[1])})
 		if err != nil {
@@ -189,6 +212,37 @@ func doS3(ts *testscript.TestScript, client *s3.Client, verb string, args []stri
 	default:
 		return fmt.Errorf("unknown verb %q", verb)
 	}
+}
+
+// dumpBucket writes the objects of a small bucket to files, as `aws s3 cp` and `aws s3api head-object` would.
+func dumpBucket(ctx context.Context, client *s3.Client, bucket, dir string) error {
+	list, err := client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &bucket})
+	if err != nil {
+		return err
+	}
+	for _, o := range list.Contents {
+		out, err := client.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: o.Key})
+		if err != nil {
+			return err
+		}
+		defer out.Body.Close()
+		var body bytes.Buffer
+		if _, err := body.ReadFrom(out.Body); err != nil {
+			return err
+		}
+		path := filepath.Join(dir, *o.Key)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return err
+		}
+		head, err := json.Marshal(map[string]any{"ContentLength": out.ContentLength, "ETag": out.ETag, "Metadata": out.Metadata})
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(os.WriteFile(path, body.Bytes(), 0o600), os.WriteFile(path+".head", head, 0o600)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func httpCommand(ts *testscript.TestScript, neg bool, args []string) {

@@ -17,7 +17,7 @@ func serveCommand(a app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return run(cmd.Context(), cfg, outside{log: a.stderr})
+			return run(cmd.Context(), cfg, outside{log: a.stderr, actor: a.actor()})
 		},
 	}
 	src.configFlag(cmd, a)

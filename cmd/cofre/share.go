@@ -51,6 +51,8 @@ func (sh *shared) add(ctx context.Context, a app, s *site) error {
 	switch {
 	case len(roles) == 0:
 		return fmt.Errorf("share bucket %s: %s is not trusted for it: run `cofre site trust CARD --bucket %s --as member` first", sh.bucket, siteName(list, id), sh.bucket)
+	case list.OwnDeposit(sh.bucket):
+		return fmt.Errorf("share bucket %s: this site only deposits there: what it writes is granted to the members of its trust list by itself", sh.bucket)
 	case slices.Equal(roles, []keys.Role{keys.Deposit}):
 		_, err := fmt.Fprintf(a.stdout, "%s deposits in bucket %s and reads nothing there: no KEK is granted to it. What it writes is granted to this site by itself.\n", siteName(list, id), sh.bucket)
 		return err
@@ -154,7 +156,7 @@ func sitesOf(list *keys.TrustList, bucket string, held []keys.Holding) []keys.Si
 
 func shareRevokeCommand(a app) *cobra.Command {
 	var sh shared
-	var force bool
+	var force, reencrypt bool
 	cmd := sh.command(a, "revoke", "End a site's part in a bucket: no new object is open to it",
 		"End a site's part in a bucket. In this order: every object gets a record in this site's metadata store; the trust is\n"+
 			"withdrawn; every KEK that the site could open is closed, its grants are removed, its own KEK records are endorsed\n"+
@@ -162,8 +164,14 @@ func shareRevokeCommand(a app) *cobra.Command {
 			"Take its right to write from the bucket's policy on the storage first. What it wrote after the records were made\n"+
 			"is refused. It may have kept the keys of what it could read: only writing that anew ends what it knows.\n"+
 			"Every other member has to do the same; `cofre share list` shows who has not.",
-		func(ctx context.Context, s *site) error { return sh.revoke(ctx, a, s, force) })
+		func(ctx context.Context, s *site) error {
+			if err := sh.revoke(ctx, a, s, force); err != nil || !reencrypt {
+				return err
+			}
+			return thenReencrypt(ctx, a, s, sh.bucket)
+		})
 	sh.siteFlag(cmd)
+	cmd.Flags().BoolVar(&reencrypt, "reencrypt", false, "then write anew what the site could read, as `cofre reencrypt` does")
 	cmd.Flags().BoolVar(&force, "force", false, "go on although some objects could not be healed: they will be refused from then on")
 	return cmd
 }
@@ -182,6 +190,9 @@ func (sh *shared) revoke(ctx context.Context, a app, s *site, force bool) error 
 		report, err := heal(ctx, a, s, sh.bucket, 0)
 		if err != nil && (!force || report.Failed == 0) {
 			return err
+		}
+		if report.CustomerKey > 0 && !force {
+			return fmt.Errorf("revoke %s: %d objects are under keys of clients' own (SSE-C) and have no record here: let the clients read them once through this site, or give --force, and they will be refused from then on", name, report.CustomerKey)
 		}
 		fmt.Fprintf(a.stdout, "Records: %s.\n", describeHeal(report))
 		if err := s.trust.change(ctx, func(l *keys.TrustList) error { return l.Distrust(id, sh.bucket, time.Now()) }); err != nil {

@@ -86,7 +86,7 @@ func bucketPolicy(bucket string, users, deposit []string) policy {
 		{
 			Sid: "CofreMembersObjects", Effect: "Allow", Principal: principals(users), Resource: []string{objects},
 			Action: []string{
-				"s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObjectTagging", "s3:PutObjectTagging",
+				"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAcl", "s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObjectTagging", "s3:PutObjectTagging",
 				"s3:DeleteObjectTagging", "s3:GetObjectVersionTagging", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload",
 			},
 		},

@@ -5,168 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"cofre/access"
 	"cofre/keys"
-	"cofre/keys/agefile"
-	"cofre/keys/kmsfile"
 )
 
 func siteCommand(a app) *cobra.Command {
 	return group("site", "Make and show this site's identity, and say which other sites are trusted",
-		siteInitCommand(a), siteShowCommand(a), siteTrustCommand(a), siteDistrustCommand(a), siteListCommand(a), siteResealCommand(a))
-}
-
-// siteSource says which identity a command is about, and how to open it.
-type siteSource struct {
-	source
-	identity       string
-	passphraseFile string
-}
-
-func (s *siteSource) flags(cmd *cobra.Command, a app) {
-	s.source.flags(cmd, a)
-	cmd.Flags().StringVar(&s.identity, "identity", "", "identity file (site.identity of the configuration)")
-	cmd.Flags().StringVar(&s.passphraseFile, "passphrase-file", "", "file that holds its passphrase; else COFRE_SITE_PASSPHRASE, the configuration, or the terminal")
-}
-
-// siteConfig gives what the configuration says of the site, without looking at what it says of anything else: an identity
-// is made before there is a backend or a store.
-func (s *siteSource) siteConfig(a app) (Config, error) {
-	if s.data != "" {
-		return devDirectory(s.data).config()
-	}
-	l := loadConfig(s.config, a.environ, "site")
-	if err := l.err(); err != nil {
-		return Config{}, err
-	}
-	if s.identity != "" {
-		l.config.Site.Identity = s.identity
-	}
-	if l.config.Site.Identity == "" {
-		return Config{}, usagef("no identity file is named: give --identity, or site.identity in the configuration")
-	}
-	return l.config, nil
-}
-
-// open opens the identity.
-func (s *siteSource) open(ctx context.Context, a app) (Config, *keys.Identity, error) {
-	cfg, err := s.siteConfig(a)
-	if err != nil {
-		return Config{}, nil, err
-	}
-	sealed, err := readSealed(cfg.Site.Identity)
-	if err != nil {
-		return Config{}, nil, err
-	}
-	id, err := sealed.open(ctx, func() (access.Secret, error) { return a.passphrase(s.passphraseFile, cfg.Site.Passphrase, askOnce) })
-	return cfg, id, err
-}
-
-const kmsUsage = "seal it by a key kept elsewhere: hashivault://KEY, awskms://KEY?region=R, gcpkms://projects/P/locations/L/keyRings/R/cryptoKeys/K,\n" +
-	"azurekeyvault://VAULT.vault.azure.net/keys/K/VERSION, pkcs11:token=T;object=K?module-path=..., or file:///path of a key file; credentials come from the environment"
-
-// parseKMS reads the URL of --kms.
-func parseKMS(url string) (kmsfile.Key, error) {
-	key, err := kmsfile.ParseKey(url)
-	if err != nil {
-		return kmsfile.Key{}, usagef("--kms: %w", err)
-	}
-	return key, nil
-}
-
-func siteInitCommand(a app) *cobra.Command {
-	var src siteSource
-	var name, kms string
-	var ifMissing bool
-	var workFactor int
-	cmd := &cobra.Command{
-		Use:   "init",
-		Short: "Make the identity of a new site, in a file sealed by a passphrase or a KMS",
-		Long: "Make the identity of a new site: its keys, in a file sealed by a passphrase or by a key of a KMS, and its trust list beside it.\n" +
-			"Keep a copy of the file, and of the passphrase apart from it, away from this machine. Without the file and what opens it,\n" +
-			"or a recovery identity, nothing that this site seals can be opened.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := src.siteConfig(a)
-			if err != nil {
-				return err
-			}
-			path := cfg.Site.Identity
-			if _, err := os.Lstat(path); err == nil {
-				if ifMissing {
-					_, err := fmt.Fprintf(a.stdout, "%s is there already; nothing was done\n", path)
-					return err
-				}
-				return fmt.Errorf("make identity: %s is there already, and an identity is never overwritten", path)
-			}
-			if kms != "" {
-				key, err := parseKMS(kms)
-				if err != nil {
-					return err
-				}
-				return makeIdentity(cmd.Context(), a, path, name, guard{&key}, func(id *keys.Identity) error {
-					return kmsfile.Write(cmd.Context(), path, key, id)
-				})
-			}
-			pass, err := a.newPassphrase(src.passphraseFile, cfg.Site.Passphrase)
-			if err != nil {
-				return err
-			}
-			return makeIdentity(cmd.Context(), a, path, name, guard{}, func(id *keys.Identity) error {
-				return agefile.Config{WorkFactor: workFactor}.Write(path, pass.Reveal(), id)
-			})
-		},
-	}
-	src.flags(cmd, a)
-	cmd.Flags().StringVar(&name, "name", hostname(), "the site's name, shown to people at other sites")
-	cmd.Flags().StringVar(&kms, "kms", "", kmsUsage)
-	cmd.Flags().IntVar(&workFactor, "work-factor", agefile.DefaultWorkFactor,
-		"how hard guessing the passphrase is made, doubled by each step: 16 costs every start a quarter of a second and 64 MiB, 18 a second and 256 MiB;\nfor a random passphrase of 32 characters 10 is as good")
-	cmd.Flags().BoolVar(&ifMissing, "if-missing", false, "do nothing, with success, where the file is there already")
-	cmd.MarkFlagsMutuallyExclusive("kms", "passphrase-file")
-	return cmd
-}
-
-// hostname is a first guess at a site's name.
-func hostname() string {
-	name, err := os.Hostname()
-	if err != nil {
-		return ""
-	}
-	return name
-}
-
-func makeIdentity(ctx context.Context, a app, path, name string, by guard, write func(*keys.Identity) error) error {
-	id, err := keys.GenerateIdentity(name)
-	if err != nil {
-		return usagef("make identity: %w", err)
-	}
-	if err := write(id); err != nil {
-		return err
-	}
-	trust, err := openTrust(ctx, id, trustPath(path), nil)
-	if err != nil {
-		return err
-	}
-	if err := trust.toFile(); err != nil {
-		return err
-	}
-	fmt.Fprintf(a.stdout, "Identity written to %s, trust list to %s. It is sealed by: %s.\n\n", path, trustPath(path), by)
-	if err := printCard(a, id.Card()); err != nil {
-		return err
-	}
-	needed := "Keep a copy of the file and of the passphrase, apart from each other and from this machine.\nWithout both, or a recovery identity,"
-	if by.key != nil {
-		needed = "Keep a copy of the file away from this machine, and the key for as long as the file.\nWithout both, or a recovery identity,"
-	}
-	_, err = fmt.Fprintf(a.stdout, "\n%s nothing that this site seals can be opened.\n", needed)
-	return err
+		siteInitCommand(a), siteShowCommand(a), siteTrustCommand(a), siteDistrustCommand(a), siteListCommand(a), siteResealCommand(a),
+		siteRotateCommand(a), siteRetireCommand(a))
 }
 
 func printCard(a app, c keys.Card) error {
@@ -221,7 +71,12 @@ func (s *siteSource) withTrust(ctx context.Context, a app, use func(*trustKeeper
 			return err
 		}
 		defer opened.Close()
-		store = opened
+		audited, done, err := a.audited(opened)
+		if err != nil {
+			return err
+		}
+		defer done()
+		store = audited
 	} else {
 		fmt.Fprintln(a.stderr, "cofre: no configuration is named: only the trust list's file is used; serve brings it to the store")
 	}
@@ -242,7 +97,9 @@ func siteTrustCommand(a app) *cobra.Command {
 		Long: "Trust the site whose card is in the file CARD.\n\n" +
 			"  member    reads and writes the buckets, and vouches for others\n" +
 			"  deposit   writes, and cannot read, not even what it wrote\n" +
-			"  recovery  is kept off line and can open everything",
+			"  recovery  is kept off line and can open everything\n\n" +
+			"A site that only deposits says so of itself, with its own card: it then seals under keys that it cannot open\n" +
+			"again, for the members and recovery identities of its list.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			card, err := readCard(args[0])
@@ -260,6 +117,12 @@ func siteTrustCommand(a app) *cobra.Command {
 					return err
 				}
 				fmt.Fprintf(a.stdout, "Trust list %d: %s is trusted for %s as %s.\n", t.Current().Number(), card.Name, bucket, role)
+				if keys.Role(role) == keys.Deposit && card.ID == t.identity.ID() {
+					fmt.Fprintf(a.stdout, "This site itself deposits there from now on: it reads nothing of what it writes. `cofre site distrust` with its own card ends that.\n")
+				}
+				if keys.Role(role) == keys.Recovery {
+					fmt.Fprintln(a.stdout, "`cofre serve` grants it every KEK there is, in the background: cofre_recovery_grants_missing is 0 once it has all.")
+				}
 				return printCard(a, card)
 			})
 		},
@@ -330,13 +193,17 @@ func siteListCommand(a app) *cobra.Command {
 func printTrust(a app, list *keys.TrustList) error {
 	fmt.Fprintf(a.stdout, "trust list %d of site %s\n", list.Number(), list.Site())
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "BUCKET\tROLE\tNAME\tADDED\tWITHDRAWN\tSITE")
+	fmt.Fprintln(w, "BUCKET\tROLE\tNAME\tADDED\tWITHDRAWN\tSITE\tPREFIXES")
 	for _, e := range list.Entries() {
 		withdrawn := "-"
 		if !e.Withdrawn.IsZero() {
 			withdrawn = e.Withdrawn.Format(time.DateOnly)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Bucket, e.Role, e.Card.Name, e.Added.Format(time.DateOnly), withdrawn, e.Card.ID)
+		prefixes := "-"
+		if len(e.Prefixes) > 0 {
+			prefixes = fmt.Sprintf("%q", e.Prefixes) // quoted: they may hold anything
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Bucket, e.Role, e.Card.Name, e.Added.Format(time.DateOnly), withdrawn, e.Card.ID, prefixes)
 	}
 	return w.Flush()
 }

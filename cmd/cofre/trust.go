@@ -24,6 +24,7 @@ type trustKeeper struct {
 	path     string
 	store    keys.Store // nil where there is none at hand
 	current  atomic.Pointer[keys.TrustList]
+	taken    chan struct{} // closed by follow once the store belongs to another identity
 }
 
 // trustPath is where the list of an identity file lies.
@@ -31,7 +32,7 @@ func trustPath(identityFile string) string { return identityFile + ".trust.json"
 
 // openTrust reads the list from both places. A site that has none yet gets its first one, which trusts itself alone.
 func openTrust(ctx context.Context, identity *keys.Identity, path string, store keys.Store) (*trustKeeper, error) {
-	t := &trustKeeper{identity: identity, path: path, store: store}
+	t := &trustKeeper{identity: identity, path: path, store: store, taken: make(chan struct{})}
 	inFile, err := t.read(func() ([]byte, error) { return agefile.ReadTrustList(path) }, 0)
 	if err != nil {
 		return nil, fmt.Errorf("read trust list %s: %w", path, err)
@@ -73,11 +74,27 @@ func (t *trustKeeper) fromStore(ctx context.Context, least uint64) (*keys.TrustL
 	}, least)
 	switch {
 	case errors.Is(err, keys.ErrSignature), errors.Is(err, keys.ErrUntrusted):
-		return nil, fmt.Errorf("read trust list of the store: %w: the store belongs to another site identity, or was tampered with", err)
+		return nil, t.notOurs(ctx, err)
 	case err != nil:
 		return nil, fmt.Errorf("read trust list of the store: %w", err)
 	}
 	return list, nil
+}
+
+// errOtherIdentity says that the store belongs to another identity than this one.
+var errOtherIdentity = errors.New("the store belongs to another site identity")
+
+// notOurs explains a list that this identity did not sign. Whose it says it is decides nothing; it is for people to look at.
+func (t *trustKeeper) notOurs(ctx context.Context, err error) error {
+	_, doc, readErr := t.store.TrustList(ctx)
+	list, inspectErr := keys.InspectTrustList(doc)
+	if readErr != nil || inspectErr != nil || list.Site() == t.identity.ID() {
+		return fmt.Errorf("read trust list of the store: %w: it was tampered with", err)
+	}
+	card, _ := list.Card(list.Site())
+	return fmt.Errorf("read trust list of the store: %w: it is that of %q, fingerprint %s, and not of %s\n"+
+		"after `cofre site rotate`, site.identity must name the new identity's file; if there was no rotation, the store was exchanged or tampered with",
+		errOtherIdentity, card.Name, card.Fingerprint(), t.identity.ID())
 }
 
 // Current gives the list in force. It is never changed; a change puts another one in its place.
@@ -152,7 +169,8 @@ func (t *trustKeeper) change(ctx context.Context, edit func(*keys.TrustList) err
 	return agefile.WriteTrustList(t.path, doc)
 }
 
-// follow looks for newer lists in the store until ctx ends. One that is older, or not signed by this site, is not taken.
+// follow looks for newer lists in the store until ctx ends. One that is older, or not signed by this site, is not taken. A store
+// that has come to belong to another identity ends it: see taken.
 func (t *trustKeeper) follow(ctx context.Context, log *zap.Logger) {
 	tick := time.NewTicker(trustRefresh)
 	defer tick.Stop()
@@ -165,6 +183,9 @@ func (t *trustKeeper) follow(ctx context.Context, log *zap.Logger) {
 		known := t.Current().Number()
 		list, err := t.fromStore(ctx, known)
 		switch {
+		case errors.Is(err, errOtherIdentity):
+			close(t.taken)
+			return
 		case err != nil && ctx.Err() == nil:
 			log.Warn("trust list was not read again", zap.Error(err))
 		case err == nil && list != nil && list.Number() > known:

@@ -17,6 +17,7 @@ type FakeStore struct {
 
 	mu     sync.Mutex // guards what is below
 	rows   map[row]keys.StoredKEK
+	sealed map[row]int64 // what CountKEK counted
 	number uint64
 	trust  []byte
 }
@@ -89,6 +90,25 @@ func (s *FakeStore) KEKs(ctx context.Context, bucket string) ([]keys.StoredKEK, 
 	return all, finish(nil)
 }
 
+// KEKBuckets implements keys.Store.
+func (s *FakeStore) KEKBuckets(ctx context.Context, after string, limit int) ([]string, error) {
+	finish, err := s.enter(ctx, "KEKBuckets")
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for r := range s.rows {
+		if r.bucket > after {
+			names = append(names, r.bucket)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	return names[:min(limit, len(names))], finish(nil)
+}
+
 // AddKEK implements keys.Store.
 func (s *FakeStore) AddKEK(ctx context.Context, k keys.StoredKEK) (keys.StoredKEK, error) {
 	finish, err := s.enter(ctx, "AddKEK")
@@ -158,6 +178,27 @@ func (s *FakeStore) SetKEKState(ctx context.Context, bucket string, id keys.KEKI
 	k.State = state
 	s.rows[row{bucket, id}] = k
 	return finish(nil)
+}
+
+// CountKEK implements keys.Store.
+func (s *FakeStore) CountKEK(ctx context.Context, bucket string, id keys.KEKID, n int64) (int64, error) {
+	finish, err := s.enter(ctx, "CountKEK")
+	if err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.rows[row{bucket, id}]; !ok {
+		return 0, finish(keys.ErrKEKNotFound)
+	}
+	if s.sealed == nil {
+		s.sealed = make(map[row]int64)
+	}
+	s.sealed[row{bucket, id}] += n
+	if err := finish(nil); err != nil {
+		return 0, err
+	}
+	return s.sealed[row{bucket, id}], nil
 }
 
 // CloseKEKs implements keys.Store.

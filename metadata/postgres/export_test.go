@@ -6,6 +6,8 @@ import "time"
 const (
 	ScanPage      = scanPage
 	LookupPage    = lookupPage
+	RestOfKey     = restOfKey
+	RowsBehindKey = rowsBehindKey
 	TombstoneRow  = tombstoneRow
 	AddReplacing  = addReplacing
 	LatestRecord  = latest

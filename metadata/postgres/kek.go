@@ -24,7 +24,17 @@ ON CONFLICT DO NOTHING`
 	activeKEK    = kekColumns + `WHERE bucket = $1 AND creator = $2 AND state = 1`
 	keksOfBucket = kekColumns + `WHERE bucket = $1 ORDER BY created, id`
 
+	// The next bucket is found by the index of the one before, however many KEKs each has.
+	kekBuckets = `
+WITH RECURSIVE names AS (
+    (SELECT bucket FROM keks WHERE bucket > $1 ORDER BY bucket LIMIT 1)
+    UNION ALL
+    SELECT (SELECT k.bucket FROM keks k WHERE k.bucket > names.bucket ORDER BY k.bucket LIMIT 1) FROM names WHERE names.bucket IS NOT NULL
+)
+SELECT bucket FROM names WHERE bucket IS NOT NULL LIMIT $2`
+
 	setKEKState = `UPDATE keks SET state = $3 WHERE bucket = $1 AND id = $2 AND state <= $3`
+	countKEK    = `UPDATE keks SET sealed = sealed + $3 WHERE bucket = $1 AND id = $2 RETURNING sealed`
 	closeKEKs   = `UPDATE keks SET state = 3 WHERE bucket = $1`
 
 	trustList    = `SELECT number, dsse FROM trust_list`
@@ -62,6 +72,23 @@ func (s *Store) KEKs(ctx context.Context, bucket string) (found []keys.StoredKEK
 			return err
 		}
 		found, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (keys.StoredKEK, error) { return scanKEK(r) })
+		return err
+	})
+	return found, err
+}
+
+// KEKBuckets implements keys.Store.
+func (s *Store) KEKBuckets(ctx context.Context, after string, limit int) (found []string, err error) {
+	err = s.run(ctx, "list buckets with KEKs", again, func(q querier) error {
+		rows, err := q.Query(ctx, kekBuckets, raw(after), limit)
+		if err != nil {
+			return err
+		}
+		found, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (string, error) {
+			var name []byte
+			err := r.Scan(&name)
+			return string(name), err
+		})
 		return err
 	})
 	return found, err
@@ -122,6 +149,18 @@ func (s *Store) SetKEKState(ctx context.Context, bucket string, id keys.KEKID, s
 		}
 		return keys.ErrKEKConflict
 	})
+}
+
+// CountKEK implements keys.Store. It is not made again when its answer was lost: it would count twice.
+func (s *Store) CountKEK(ctx context.Context, bucket string, id keys.KEKID, n int64) (total int64, err error) {
+	err = s.run(ctx, "count KEK", once, func(q querier) error {
+		err := q.QueryRow(ctx, countKEK, raw(bucket), id[:], n).Scan(&total)
+		if errors.Is(err, pgx.ErrNoRows) {
+			err = keys.ErrKEKNotFound
+		}
+		return err
+	})
+	return total, err
 }
 
 // CloseKEKs implements keys.Store.

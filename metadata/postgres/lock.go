@@ -41,6 +41,11 @@ func (s *Store) LockUpload(ctx context.Context, uploadID string) (metadata.Lock,
 	return s.lock(ctx, "lock upload", s.uploadLocks, lockID("upload", uploadID))
 }
 
+// LockJob implements metadata.Store.
+func (s *Store) LockJob(ctx context.Context, id string) (metadata.Lock, error) {
+	return s.lock(ctx, "lock job", s.jobLocks, lockID("job", id))
+}
+
 // lock takes an advisory lock that belongs to a transaction, which stays open until Unlock. So the lock ends with the
 // transaction or the connection, whatever happens to this process, and a pooler between leaves it alone. An idle
 // transaction that has only read holds neither rows nor the horizon of vacuum.

@@ -136,6 +136,9 @@ func checkPlans(t *testing.T, conn *pgx.Conn, mode string) {
 	}{
 		{"scan page", postgres.ScanPage, []any{b, ks[0], ks[999], 2064}, 1000},
 		{"look up page", postgres.LookupPage, []any{b, ks, etags, [][]byte{}}, 1000},
+		// Each of 16 partitions gives one row more than is taken of it.
+		{"rest of key", postgres.RestOfKey, []any{b, k, time.Now(), null, 1000}, 1},
+		{"rows behind key", postgres.RowsBehindKey, []any{b, k, 1000}, 1000},
 		{"tombstone", postgres.TombstoneRow, []any{b, k, null, time.Now()}, 1},
 		{"add replacing", postgres.AddReplacing, []any{
 			b, k, null, make([]byte, metadata.EnvelopeSize), k, 1, k, 0, 0, k, k, 0, time.Now()}, 1},

@@ -19,7 +19,7 @@ import (
 	"cofre/metadata"
 )
 
-// Config holds what has a sensible default. A replica opens at most Conns + 2 LockConns + 1 connections; all replicas
+// Config holds what has a sensible default. A replica opens at most Conns + 2 LockConns + 3 connections; all replicas
 // together must stay below the server's max_connections.
 type Config struct {
 	// Conns is the most connections for statements; 16 when zero.
@@ -31,6 +31,9 @@ type Config struct {
 	PingEvery time.Duration
 }
 
+// jobLockConns is for the one job that a process runs, and for the next that it tries to take.
+const jobLockConns = 2
+
 // Store is a metadata.Store in PostgreSQL.
 type Store struct {
 	pool *pgxpool.Pool
@@ -38,6 +41,8 @@ type Store struct {
 	// work. There are two: whoever waits for a key's lock may hold an upload's, never the other way round, so with two
 	// pools no circle of waiters can form.
 	keyLocks, uploadLocks *pgxpool.Pool
+	// A job's lock is held for as long as the job takes, and key locks are taken under it.
+	jobLocks *pgxpool.Pool
 
 	clock   clock
 	healthy atomic.Bool
@@ -81,7 +86,7 @@ func (s *Store) open(ctx context.Context, url string, cfg Config) error {
 	for _, p := range []struct {
 		pool **pgxpool.Pool
 		max  int
-	}{{&s.pool, cfg.Conns}, {&s.keyLocks, cfg.LockConns}, {&s.uploadLocks, cfg.LockConns}} {
+	}{{&s.pool, cfg.Conns}, {&s.keyLocks, cfg.LockConns}, {&s.uploadLocks, cfg.LockConns}, {&s.jobLocks, jobLockConns}} {
 		config := config.Copy()
 		config.MaxConns = int32(p.max)
 		config.AfterConnect = withoutJIT
@@ -120,7 +125,7 @@ func (s *Store) Close() error {
 	if s.pinger != nil {
 		s.pinger.stop()
 	}
-	for _, pool := range []*pgxpool.Pool{s.pool, s.keyLocks, s.uploadLocks} {
+	for _, pool := range []*pgxpool.Pool{s.pool, s.keyLocks, s.uploadLocks, s.jobLocks} {
 		if pool != nil {
 			closePool(pool)
 		}

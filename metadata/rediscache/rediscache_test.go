@@ -60,9 +60,10 @@ func TestEveryMethodOfTheContractIsConsidered(t *testing.T) {
 	invalidates := []string{"Add", "Tombstone", "Revive", "DropBucket", "FinishUpload"}
 	// Neither reads nor changes what is cached, or must never be cached (Page, locks, guards, KEKs, credentials).
 	untouched := []string{
-		"ActiveKEK", "AddCredential", "AddKEK", "AddPart", "BucketGuarded", "Close", "CloseKEKs", "CreateUpload", "Credential", "Credentials",
-		"DeleteCredential", "DeleteUpload", "GuardBucket", "Healthy", "KEK", "KEKs", "Known", "LockKey", "LockUpload", "Now", "Page",
-		"PartAttempts", "SetIntent", "SetKEKState", "SetTrustList", "SweepUploads", "TrustList", "Upload", "UploadParts", "Uploads",
+		"ActiveKEK", "AddAudit", "AddCredential", "AddJob", "AddKEK", "AddPart", "Audit", "BucketGuarded", "CancelJob", "Close",
+		"CloseKEKs", "CountKEK", "CreateUpload", "Credential", "Credentials", "DeleteCredential", "DeleteUpload", "GuardBucket", "Healthy", "Job",
+		"Jobs", "KEK", "KEKBuckets", "KEKs", "Known", "LockJob", "LockKey", "LockUpload", "Now", "OpenJobs", "Page", "PartAttempts", "Rows", "SetIntent",
+		"SetKEKState", "SetTrustList", "StageSealed", "SweepUploads", "TakeIdentity", "TakeJob", "TrustList", "UnstagedRows", "UpdateJob", "Upload", "UploadParts", "Uploads",
 	}
 	considered := slices.Concat(cached, invalidates, untouched)
 	contract := reflect.TypeFor[metadata.Store]()

@@ -21,7 +21,17 @@ INSERT INTO keks (id, bucket, creator, record, grant_, state, created) VALUES (?
 	activeKEK    = kekColumns + `WHERE bucket = ?1 AND creator = ?2 AND state = 1`
 	keksOfBucket = kekColumns + `WHERE bucket = ?1 ORDER BY created, id`
 
+	// The next bucket is found by the index of the one before, however many KEKs each has.
+	kekBuckets = `
+WITH RECURSIVE names(bucket) AS (
+    SELECT min(bucket) FROM keks WHERE bucket > ?1
+    UNION ALL
+    SELECT (SELECT min(k.bucket) FROM keks k WHERE k.bucket > names.bucket) FROM names WHERE names.bucket IS NOT NULL
+)
+SELECT bucket FROM names WHERE bucket IS NOT NULL LIMIT ?2`
+
 	setKEKState = `UPDATE keks SET state = ? WHERE id = ?`
+	countKEK    = `UPDATE keks SET sealed = sealed + ?1 WHERE bucket = ?2 AND id = ?3 RETURNING sealed`
 	closeKEKs   = `UPDATE keks SET state = 3 WHERE bucket = ?`
 
 	trustList    = `SELECT number, dsse FROM trust_list`
@@ -59,6 +69,20 @@ func (s *Store) KEKs(ctx context.Context, bucket string) ([]keys.StoredKEK, erro
 	found, err := s.keks(ctx, keksOfBucket, blob(bucket))
 	if err != nil {
 		return nil, s.failed("list KEKs", err)
+	}
+	return found, nil
+}
+
+// KEKBuckets implements keys.Store.
+func (s *Store) KEKBuckets(ctx context.Context, after string, limit int) (found []string, err error) {
+	err = s.read.query(ctx, kekBuckets, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		found = append(found, name)
+		return err
+	}, blob(after), limit)
+	if err != nil {
+		return nil, s.failed("list buckets with KEKs", err)
 	}
 	return found, nil
 }
@@ -127,6 +151,25 @@ func (s *Store) SetKEKState(ctx context.Context, bucket string, id keys.KEKID, s
 		_, err = t.exec(setKEKState, int64(state), id[:])
 		return err
 	}))
+}
+
+// CountKEK implements keys.Store.
+func (s *Store) CountKEK(ctx context.Context, bucket string, id keys.KEKID, n int64) (total int64, err error) {
+	err = s.write.update(ctx, func(t *transaction) error {
+		stmt, err := t.writer.prepare(t.ctx, countKEK)
+		if err != nil {
+			return err
+		}
+		err = stmt.QueryRowContext(t.ctx, n, blob(bucket), id[:]).Scan(&total)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = keys.ErrKEKNotFound
+		}
+		return err
+	})
+	if err != nil {
+		return 0, s.failed("count KEK", err)
+	}
+	return total, nil
 }
 
 // CloseKEKs implements keys.Store.

@@ -84,6 +84,11 @@ func (s *Store) LockUpload(ctx context.Context, uploadID string) (metadata.Lock,
 	return s.lock(ctx, "lock upload", "upload "+uploadID)
 }
 
+// LockJob implements metadata.Store.
+func (s *Store) LockJob(ctx context.Context, id string) (metadata.Lock, error) {
+	return s.lock(ctx, "lock job", "job "+id)
+}
+
 func (s *Store) lock(ctx context.Context, call, name string) (metadata.Lock, error) {
 	if err := s.locks.take(ctx, name); err != nil {
 		return nil, fmt.Errorf("%s: %w", call, err)

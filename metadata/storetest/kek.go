@@ -135,6 +135,44 @@ var kekTests = map[string]func(*suite){
 			}
 		}
 	},
+	"CountsWhatIsSealedUnderEach": func(s *suite) {
+		a, b := s.addKEK(s.kek(random[keys.SiteID](), keys.Active)), s.addKEK(s.kek(random[keys.SiteID](), keys.ReadOnly))
+		count := func(k keys.StoredKEK, n, want int64) {
+			s.Helper()
+			got, err := s.store.CountKEK(s.ctx, k.Bucket, k.ID, n)
+			s.must(err)
+			s.equal(got, want)
+		}
+		count(a, 0, 0)
+		count(a, 5, 5)
+		count(b, 1<<40, 1<<40)
+		count(a, 2, 7)
+		s.must(s.store.SetKEKState(s.ctx, s.bucket, a.ID, keys.ReadOnly)) // another replica may seal on for a while
+		count(a, 1, 8)
+		_, err := s.store.CountKEK(s.ctx, s.bucket, random[keys.KEKID](), 1)
+		s.wantErr(err, keys.ErrKEKNotFound)
+		_, err = s.store.CountKEK(s.ctx, s.bucket+"2", a.ID, 1)
+		s.wantErr(err, keys.ErrKEKNotFound)
+		count(a, 0, 8)
+		s.equal(s.readKEK(b), b)
+	},
+	"RacingCountersLoseNothing": func(s *suite) {
+		k := s.addKEK(s.kek(random[keys.SiteID](), keys.Active))
+		var workers sync.WaitGroup
+		for range 8 {
+			workers.Go(func() {
+				for range 10 {
+					if _, err := s.store.CountKEK(s.ctx, s.bucket, k.ID, 3); err != nil {
+						s.Errorf("count KEK: %v", err)
+					}
+				}
+			})
+		}
+		workers.Wait()
+		total, err := s.store.CountKEK(s.ctx, s.bucket, k.ID, 0)
+		s.must(err)
+		s.equal(total, int64(240))
+	},
 	"CloseTakesTheWholeBucket": func(s *suite) {
 		a, b := s.addKEK(s.kek(random[keys.SiteID](), keys.Active)), s.addKEK(s.kek(random[keys.SiteID](), keys.ReadOnly))
 		elsewhere := s.kek(a.Creator, keys.Active)
@@ -169,6 +207,37 @@ var kekTests = map[string]func(*suite){
 		got, err = s.store.KEKs(s.ctx, s.bucket+"2")
 		s.must(err)
 		s.equal(got, []keys.StoredKEK{})
+	},
+	"BucketsWithKEKsComeInPages": func(s *suite) {
+		// Other tests use the same store: what is between these two names is this test's own.
+		first, last := s.bucket+"-", s.bucket+"."
+		var want []string
+		for i, name := range []string{"a", "b", "b2", "\xff\x00"} {
+			for range 1 + i%2*3 {
+				k := s.kek(random[keys.SiteID](), keys.KEKState(1+i%3))
+				k.Bucket = first + name
+				s.addKEK(k)
+			}
+			want = append(want, first+name)
+		}
+		var got []string
+		for after := first; ; {
+			page, err := s.store.KEKBuckets(s.ctx, after, 3)
+			s.must(err)
+			if len(page) > 3 {
+				s.Fatalf("%d on a page of 3", len(page))
+			}
+			for _, name := range page {
+				if name < last {
+					got = append(got, name)
+				}
+			}
+			if len(page) < 3 {
+				break
+			}
+			after = page[len(page)-1]
+		}
+		s.equal(got, want)
 	},
 	"RacingAddersAgreeOnOne": func(s *suite) {
 		site := random[keys.SiteID]()

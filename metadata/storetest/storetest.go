@@ -33,14 +33,18 @@ func Run(t *testing.T, open Open) {
 	group("Record", recordTests)
 	group("Tombstone", tombstoneTests)
 	group("Page", pageTests)
+	group("Rows", rowTests)
 	group("Lock", lockTests)
 	group("Upload", uploadTests)
+	group("Job", jobTests)
 	group("UploadPart", uploadPartTests)
 	group("KEK", kekTests)
 	group("Race", raceTests)
 	// These look at the whole store or end it, so each has its own.
-	for name, test := range wholeTests {
-		t.Run(name, func(t *testing.T) { test(newSuite(t, openStore(t, open))) })
+	for _, tests := range []map[string]func(*suite){wholeTests, identityTests} {
+		for name, test := range tests {
+			t.Run(name, func(t *testing.T) { test(newSuite(t, openStore(t, open))) })
+		}
 	}
 }
 

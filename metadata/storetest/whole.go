@@ -48,6 +48,43 @@ var wholeTests = map[string]func(*suite){
 			s.Error("took a number that no column can hold")
 		}
 	},
+	"AuditKeepsEventsInTheirOrder": func(s *suite) {
+		events := []metadata.AuditEvent{
+			{Actor: "serve\x00\xff", Action: "kek.made", Bucket: "b1", Subject: "k1", Detail: "d\xff"},
+			{Actor: "a", Action: "kek.closed", Bucket: "b2", Subject: "k2"},
+			{Action: "trust.changed"},
+			{Actor: "a", Action: "kek.closed", Bucket: "b1", Subject: "k1"},
+		}
+		for _, e := range events {
+			s.must(s.store.AddAudit(s.ctx, e))
+		}
+		found, err := s.store.Audit(s.ctx, metadata.AuditFilter{}, 100)
+		s.must(err)
+		s.equal(found, events, cmpopts.IgnoreFields(metadata.AuditEvent{}, "ID", "At"))
+		for i := 1; i < len(found); i++ {
+			if found[i].ID <= found[i-1].ID || found[i].At.Before(found[i-1].At) || found[i].At.IsZero() {
+				s.Errorf("event %d is %+v, before it %+v", i, found[i], found[i-1])
+			}
+		}
+		for name, c := range map[string]struct {
+			want  metadata.AuditFilter
+			limit int
+			found []metadata.AuditEvent
+		}{
+			"a page":        {metadata.AuditFilter{}, 2, found[:2]},
+			"the next page": {metadata.AuditFilter{After: found[1].ID}, 2, found[2:]},
+			"one bucket":    {metadata.AuditFilter{Bucket: "b2"}, 100, found[1:2]},
+			"since":         {metadata.AuditFilter{Since: found[2].At}, 100, found[2:]},
+			"nothing":       {metadata.AuditFilter{Bucket: "b"}, 100, nil},
+		} {
+			got, err := s.store.Audit(s.ctx, c.want, c.limit)
+			s.must(err)
+			if len(got) > 0 || len(c.found) > 0 {
+				s.Log(name)
+				s.equal(got, c.found)
+			}
+		}
+	},
 	"TrustListMayBeginAtZero": func(s *suite) {
 		s.must(s.store.SetTrustList(s.ctx, 0, []byte("d")))
 		number, _, err := s.store.TrustList(s.ctx)

@@ -1,0 +1,393 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"cofre/access"
+	"cofre/keys"
+	"cofre/s3api"
+)
+
+// RewriteConfig says what RewriteBucket rewrites, and how. Without Unsealed, All and KEKs that is what lies under closed KEKs.
+type RewriteConfig struct {
+	// Unsealed seals the objects that lie in clear, and touches no other.
+	Unsealed bool
+	// All rewrites whatever is not under the site's active KEK.
+	All bool
+	// KEKs rewrites what lies under these.
+	KEKs []keys.KEKID
+	// RemoveReplaced deletes the version that an object took the place of, once the new one was read back; not if it is locked.
+	RemoveReplaced bool
+	// ListOnly changes nothing: Found is told of what would be rewritten too.
+	ListOnly bool
+	// Parallel is how many objects are rewritten at a time; 0 for 4.
+	Parallel int
+	// Throttle is called with the number of plaintext bytes that were just read; nil to go on at once.
+	Throttle func(ctx context.Context, n int) error
+
+	// From, Report and Pending take up a walk where an earlier one stopped, as its last Checkpoint had them.
+	From    RewriteMarker
+	Report  RewriteReport
+	Pending []PendingRewrite
+
+	// Checkpoint is called when all before the marker is done with; its error ends the walk.
+	Checkpoint func(ctx context.Context, at RewriteMarker, r RewriteReport) error
+	// Note makes an intent durable before the backend commits it, and Forget drops it; see PendingRewrite. They may be called at
+	// the same time for different keys.
+	Note   func(ctx context.Context, p PendingRewrite) error
+	Forget func(key []byte)
+	// Progress is called after each object, and Found with each that is not rewritten and why; one call at a time.
+	Progress func(RewriteReport)
+	Found    func(RewriteFinding)
+}
+
+// RewriteMarker is a place in the walk through a bucket. A name is bytes: JSON's strings do not hold every key.
+type RewriteMarker struct {
+	Pass      int    `json:"pass,omitempty"`
+	Key       []byte `json:"key,omitempty"`
+	VersionID string `json:"version,omitempty"`
+}
+
+// RewriteReport counts what RewriteBucket has met in this pass, and what it did in all of them.
+type RewriteReport struct {
+	Looked  int64 `json:"looked_at"`    // objects in all their versions, delete markers left out
+	Already int64 `json:"already_done"` // that need nothing
+	Refused int64 `json:"refused"`      // current objects that could not be rewritten
+	Left    int64 `json:"left"`         // versions that are not current and stay as they are
+
+	Rewritten int64 `json:"rewritten"`
+	Bytes     int64 `json:"bytes"`   // of plaintext, rewritten
+	Dropped   int64 `json:"dropped"` // attempts that a client's write overtook
+	Removed   int64 `json:"removed"` // versions that were replaced
+}
+
+// RewriteFinding is an object, or a version of one, that stays as it is, and why.
+type RewriteFinding struct {
+	Key       string `json:"key"`
+	VersionID string `json:"version,omitempty"`
+	KEK       string `json:"kek,omitempty"`
+	Kind      string `json:"kind"`
+	Reason    string `json:"reason,omitempty"`
+}
+
+// Kinds of findings that are no refusals.
+const (
+	RewriteRewritable = "rewritable" // ListOnly: it would be rewritten
+	RewriteNoncurrent = "noncurrent" // an older version
+	RewriteReplaced   = "replaced"   // the version that was rewritten, which its bucket keeps
+	RewriteLocked     = "locked"     // the same, under retention or a legal hold
+)
+
+// Refused says whether the finding is about a current object, which thereby stays under its old key or in clear.
+func (f RewriteFinding) Refused() bool {
+	switch f.Kind {
+	case RewriteRewritable, RewriteNoncurrent, RewriteReplaced, RewriteLocked:
+		return false
+	}
+	return true
+}
+
+const (
+	defaultRewriteParallel = 4
+	// rewritePasses bounds how often a bucket is walked. A second pass finds what was being written under an old key, or in
+	// clear, while the first one went by.
+	rewritePasses = 3
+)
+
+// RewriteBucket writes current objects of a bucket anew under their own names, each with a new data key under the site's active KEK, while
+// clients read and write. A client that writes meanwhile wins. Size, ETag, checksums, parts, attributes, tags, ACL and protection
+// stay; Last-Modified, the version id and, on Ceph RGW, the owner change. It acts as the site's own backend user.
+//
+// An error ends the walk, which may be taken up again: nothing that is done is done twice.
+func (h *Handler) RewriteBucket(ctx context.Context, bucket string, c RewriteConfig) (RewriteReport, error) {
+	w, err := h.newRewriter(ctx, bucket, c)
+	if err != nil {
+		return c.Report, err
+	}
+	if err := w.settlePending(ctx); err != nil {
+		return w.reported(), err
+	}
+	for {
+		before, closed := w.reported(), w.closedCount()
+		if err := w.walk(ctx); err != nil {
+			return w.reported(), err
+		}
+		if err := w.look(ctx); err != nil {
+			return w.reported(), err
+		}
+		after := w.reported()
+		did := after.Rewritten+after.Dropped > before.Rewritten+before.Dropped && w.at.Pass+1 < rewritePasses
+		// What lay under a KEK that was closed meanwhile was passed by as good.
+		if c.ListOnly || !did && w.closedCount() == closed {
+			err := w.openUploads(ctx)
+			return w.reported(), err
+		}
+		if err := w.nextPass(ctx); err != nil {
+			return w.reported(), err
+		}
+	}
+}
+
+// rewriter is one RewriteBucket on its way.
+type rewriter struct {
+	h      *Handler
+	bucket string
+	cfg    RewriteConfig
+	site   owner // whom the backend takes this site for
+
+	// Owned by the walk; objects read them while it waits.
+	at         RewriteMarker
+	active     keys.KEKID
+	closed     map[keys.KEKID]bool // of the KEKs that the store knows
+	versioning string              // Enabled, Suspended or, where there never was any, empty
+
+	mu      sync.Mutex // guards what follows, and the calls of Progress and Found
+	report  RewriteReport
+	pending map[string]PendingRewrite
+}
+
+func (h *Handler) newRewriter(ctx context.Context, bucket string, c RewriteConfig) (*rewriter, error) {
+	if c.Parallel <= 0 {
+		c.Parallel = defaultRewriteParallel
+	}
+	w := &rewriter{h: h, bucket: bucket, cfg: c, at: c.From, report: c.Report, pending: map[string]PendingRewrite{}}
+	for _, p := range c.Pending {
+		w.pending[string(p.Key)] = p
+	}
+	w.site = h.userOwner(ctx, access.SiteUser)
+	if err := w.look(ctx); err != nil || c.ListOnly {
+		return w, err
+	}
+	return w, h.guard(ctx, bucket)
+}
+
+// look reads what may have changed since the last page: the states of the KEKs, the active one, and the bucket's versioning.
+func (w *rewriter) look(ctx context.Context) error {
+	if err := w.lookVersioning(ctx); err != nil {
+		return err
+	}
+	stored, err := w.h.store.KEKs(ctx, w.bucket)
+	if err != nil {
+		return err
+	}
+	w.closed = make(map[keys.KEKID]bool, len(stored))
+	for _, k := range stored {
+		w.closed[k.ID] = k.State == keys.Closed
+	}
+	if !w.cfg.ListOnly || w.cfg.All {
+		return w.lookActive(ctx)
+	}
+	return nil
+}
+
+// lookVersioning also finds out whether there is such a bucket, before a KEK is made for it.
+func (w *rewriter) lookVersioning(ctx context.Context) error {
+	var q s3api.Query
+	q.Set("versioning", "")
+	resp, err := w.h.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodGet, Bucket: w.bucket, Query: q})
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	w.versioning, err = s3api.ScanVersioning(resp.Body)
+	return err
+}
+
+// lookActive learns the active KEK, and waits until this process seals under the one that the store names: for a while after a
+// rotation at another replica it goes on with the old one, which may be just what is to be left behind.
+func (w *rewriter) lookActive(ctx context.Context) error {
+	for deadline := time.Now().Add(2 * keys.StateTTL); ; {
+		kek, err := w.h.ring.Active(ctx, w.bucket)
+		if err != nil {
+			return err
+		}
+		stored, err := w.h.store.ActiveKEK(ctx, w.bucket, w.h.cfg.Site)
+		if err != nil && !errors.Is(err, keys.ErrKEKNotFound) {
+			return err
+		}
+		if w.active = kek.ID(); err == nil && w.active == stored.ID {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return cmp.Or(err, keys.ErrKEKUnavailable)
+		}
+		if err := sleep(ctx, rewritePause); err != nil {
+			return err
+		}
+	}
+}
+
+// closedCount says how many KEKs are closed, as of the last look.
+func (w *rewriter) closedCount() (n int) {
+	for _, closed := range w.closed {
+		if closed {
+			n++
+		}
+	}
+	return n
+}
+
+// walk goes through the bucket, all versions, from where it stands.
+func (w *rewriter) walk(ctx context.Context) error {
+	for {
+		page, err := w.h.versionPage(ctx, access.SiteUser, w.bucket, w.at.query())
+		if err != nil {
+			return err
+		}
+		if err := w.page(ctx, page); err != nil {
+			return err
+		}
+		if !page.Truncated {
+			return nil
+		}
+		next := RewriteMarker{Pass: w.at.Pass, Key: []byte(page.NextKeyMarker), VersionID: page.NextVersionIDMarker}
+		if string(next.Key) == string(w.at.Key) && next.VersionID == w.at.VersionID {
+			return errChanged // a backend that does not move on would keep this going for ever
+		}
+		if err := w.checkpoint(ctx, next); err != nil {
+			return err
+		}
+		if err := w.look(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// query asks for the page behind the marker.
+func (m RewriteMarker) query() (q s3api.Query) {
+	q.Set("versions", "")
+	q.Set("encoding-type", "url")
+	if len(m.Key) > 0 {
+		q.Set("key-marker", string(m.Key))
+	}
+	if m.VersionID != "" {
+		q.Set("version-id-marker", m.VersionID)
+	}
+	return q
+}
+
+// page takes care of the entries of one page, several at a time, and returns when all are done with.
+func (w *rewriter) page(ctx context.Context, page *s3api.Listing) error {
+	each, ctx := errgroup.WithContext(ctx)
+	each.SetLimit(w.cfg.Parallel)
+	for _, e := range page.Entries {
+		if e.DeleteMarker {
+			continue
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		each.Go(func() error { return w.entry(ctx, e) })
+	}
+	return each.Wait()
+}
+
+func (w *rewriter) checkpoint(ctx context.Context, at RewriteMarker) error {
+	w.at = at
+	if w.cfg.Checkpoint == nil {
+		return nil
+	}
+	return w.cfg.Checkpoint(ctx, at, w.reported())
+}
+
+// nextPass begins anew: what was found then counts, not what was found before.
+func (w *rewriter) nextPass(ctx context.Context) error {
+	w.count(func(r *RewriteReport) { r.Looked, r.Already, r.Refused, r.Left = 0, 0, 0, 0 })
+	return w.checkpoint(ctx, RewriteMarker{Pass: w.at.Pass + 1})
+}
+
+func (w *rewriter) reported() RewriteReport {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.report
+}
+
+func (w *rewriter) count(add func(*RewriteReport)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	add(&w.report)
+	if w.cfg.Progress != nil {
+		w.cfg.Progress(w.report)
+	}
+}
+
+// found tells of an object that stays as it is, and counts it.
+func (w *rewriter) found(f RewriteFinding) {
+	w.count(func(r *RewriteReport) {
+		switch {
+		case f.Refused():
+			r.Refused++
+		case f.Kind != RewriteRewritable:
+			r.Left++
+		}
+		if w.cfg.Found != nil {
+			w.cfg.Found(f)
+		}
+	})
+}
+
+// openUploads tells of uploads that were begun under a key which is to seal nothing more: they may still complete.
+func (w *rewriter) openUploads(ctx context.Context) error {
+	if w.cfg.Unsealed {
+		return nil
+	}
+	const page = 1000
+	for key, id := "", ""; ; {
+		ups, err := w.h.store.Uploads(ctx, w.bucket, "", key, id, page)
+		if err != nil {
+			return err
+		}
+		for _, up := range ups {
+			key, id = up.Key, up.ID
+			kek := kekOf(up.Envelope)
+			if chosen, err := w.chosen(ctx, kek); err != nil || !chosen {
+				continue // what cannot be opened cannot complete here
+			}
+			w.found(RewriteFinding{Key: up.Key, KEK: kek.String(), Kind: "open_upload", Reason: "upload " + strconv.Quote(up.ID) + " is open: complete or abort it, and run this again"})
+		}
+		if len(ups) < page {
+			return nil
+		}
+	}
+}
+
+// chosen says whether what lies under a KEK is to be rewritten.
+func (w *rewriter) chosen(ctx context.Context, id keys.KEKID) (bool, error) {
+	switch {
+	case len(w.cfg.KEKs) > 0:
+		return slices.Contains(w.cfg.KEKs, id), nil
+	case w.cfg.All:
+		return id != w.active, nil
+	}
+	if closed, known := w.closed[id]; known {
+		return closed, nil
+	}
+	_, state, err := w.h.ring.Open(ctx, w.bucket, id) // another site's, which this one has not met yet
+	return state == keys.Closed, err
+}
+
+// Passes says whether an error of RewriteBucket may be gone by itself: the storage or the store does not answer.
+func Passes(err error) bool { return mayPassBy(err) || errors.Is(err, errChanged) }
+
+// ObjectCount says how many objects a bucket has, as far as its storage tells: Ceph RGW does on HEAD; 0 for unknown.
+func (h *Handler) ObjectCount(ctx context.Context, bucket string) int64 {
+	resp, err := h.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodHead, Bucket: bucket})
+	if err != nil {
+		return 0
+	}
+	resp.Body.Close()
+	n, err := strconv.ParseInt(resp.Header.Get("X-Rgw-Object-Count"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,171 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"cofre/access"
+	"cofre/keys"
+	"cofre/metadata"
+	"cofre/s3api"
+	"cofre/seal"
+)
+
+// uploads compares the store's open uploads with the backend's. Neither is a fault: an upload that one side does not know ends in
+// NoSuchUpload for its client, or lies there until somebody aborts it.
+func (v *verification) uploads(ctx context.Context) error {
+	if err := v.storedUploads(ctx); err != nil {
+		return err
+	}
+	return v.backendUploads(ctx)
+}
+
+func (v *verification) storedUploads(ctx context.Context) error {
+	key, id := "", ""
+	for {
+		page, err := v.h.store.Uploads(ctx, v.bucket, "", key, id, rowsPage)
+		if err != nil {
+			return err
+		}
+		looks := make([]look, len(page))
+		for i, up := range page {
+			if env, err := seal.ParseEnvelopeBytes(up.Envelope[:]); err == nil {
+				v.layouts.add(env.ObjectID) // Complete writes the layout before the object is there
+			}
+			looks[i] = v.storedUpload(up.Key, up.ID)
+			key, id = up.Key, up.ID
+		}
+		v.note(func(r *VerifyReport) { r.Uploads += int64(len(page)) })
+		if err := v.examine(ctx, looks); err != nil || len(page) < rowsPage {
+			return err
+		}
+	}
+}
+
+// storedUpload looks at an upload that has a row.
+func (v *verification) storedUpload(key, id string) look {
+	t := target{Bucket: v.bucket, Key: key}
+	return func(ctx context.Context) *Finding {
+		there, err := v.hasUpload(ctx, key, id)
+		if err != nil {
+			return v.finding(t, metadata.Envelope{}, err)
+		}
+		if there {
+			return nil
+		}
+		up, err := v.h.store.Upload(ctx, v.bucket, key, id)
+		switch {
+		case errors.Is(err, metadata.ErrNotFound), err == nil && up.State == metadata.UploadCompleted:
+			return nil
+		case err != nil:
+			return v.finding(t, metadata.Envelope{}, err)
+		}
+		return &Finding{Kind: FoundUploadUnknown, Info: true, Bucket: v.bucket, Key: key, state: id,
+			Detail: "The store has an upload " + id + " that the storage does not know: it can only be aborted."}
+	}
+}
+
+// hasUpload asks the backend whether it knows an open upload.
+func (v *verification) hasUpload(ctx context.Context, key, id string) (bool, error) {
+	var q s3api.Query
+	q.Set("uploadId", id)
+	q.Set("max-parts", "1")
+	resp, err := v.h.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodGet, Bucket: v.bucket, Key: key, Query: q})
+	if hasStatus(err, http.StatusNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	resp.Body.Close()
+	return true, nil
+}
+
+func (v *verification) backendUploads(ctx context.Context) error {
+	var q s3api.Query
+	q.Set("uploads", "")
+	for {
+		page, err := v.uploadPage(ctx, q)
+		if err != nil {
+			return err
+		}
+		looks := make([]look, len(page.Uploads))
+		for i, up := range page.Uploads {
+			looks[i] = v.backendUpload(up.Key, up.UploadID)
+		}
+		if err := v.examine(ctx, looks); err != nil || !page.Truncated {
+			return err
+		}
+		if page.NextKeyMarker == q.Get("key-marker") && page.NextUploadIDMarker == q.Get("upload-id-marker") {
+			return errChanged // a backend that does not move on would keep this going for ever
+		}
+		q.Set("key-marker", page.NextKeyMarker)
+		q.Set("upload-id-marker", page.NextUploadIDMarker)
+	}
+}
+
+func (v *verification) uploadPage(ctx context.Context, q s3api.Query) (*s3api.UploadPage, error) {
+	resp, err := v.h.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodGet, Bucket: v.bucket, Query: q})
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return s3api.ScanUploads(resp.Body)
+}
+
+// backendUpload looks at an upload that the backend lists.
+func (v *verification) backendUpload(key, id string) look {
+	t := target{Bucket: v.bucket, Key: key}
+	return func(ctx context.Context) *Finding {
+		_, err := v.h.store.Upload(ctx, v.bucket, key, id)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, metadata.ErrNotFound) {
+			return v.finding(t, metadata.Envelope{}, err)
+		}
+		there, err := v.hasUpload(ctx, key, id)
+		if err != nil {
+			return v.finding(t, metadata.Envelope{}, err)
+		}
+		if !there {
+			return nil
+		}
+		return &Finding{Kind: FoundUploadAlone, Info: true, Bucket: v.bucket, Key: key, state: id,
+			Detail: "The storage has an upload " + id + " of which the store has no row: another site's, or the rest of one that no client can go on with."}
+	}
+}
+
+// orphans tells of layouts to which the walk met no object and no upload.
+func (v *verification) orphans(ctx context.Context) error {
+	prefix := "buckets/" + v.bucket + "/layouts/"
+	err := v.h.system().eachPage(ctx, prefix, "", func(page *s3api.Listing) (last string) {
+		for _, e := range page.Entries {
+			last = e.Key
+			v.layout(e, strings.TrimPrefix(e.Key, prefix))
+		}
+		return last
+	})
+	if hasCode(err, s3api.ErrNoSuchBucket.Code) {
+		return nil
+	}
+	if err != nil {
+		return systemError("list", err)
+	}
+	return ctx.Err()
+}
+
+func (v *verification) layout(e s3api.ListEntry, name string) {
+	v.note(func(r *VerifyReport) { r.Layouts++ })
+	_, object, _ := strings.Cut(name, "/")
+	id, err := keys.ParseObjectID(object)
+	written, timeErr := time.Parse(time.RFC3339, e.LastModified)
+	if err != nil || timeErr != nil || v.layouts.has(id) || v.begun.Sub(written) < v.cfg.LayoutAge {
+		return
+	}
+	v.tell(Finding{Kind: FoundOrphanLayout, Info: true, Bucket: v.bucket,
+		Detail: "The system bucket has a layout " + name + " that no object or upload of the bucket needs."})
+}
