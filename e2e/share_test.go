@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 )
@@ -148,14 +149,7 @@ func TestThreeSitesOfWhichTwoShareABucket(t *testing.T) {
 	operatorFindsNothing(t, bucket, needles, a, b)
 
 	// A loses its database: its identity and the storage give all of it back.
-	ra.stop(t)
-	a.dropDatabase()
-	a.createDatabase()
-	a.flushRedis()
-	if out := a.cofre(t, "rebuild", "--bucket", bucket); !strings.Contains(out, "2 KEKs, 0 not opened; 4 objects: 0 known, 4 healed") {
-		t.Errorf("rebuild says %s", out)
-	}
-	ra.restart(t)
+	ra.rebuilt(t, bucket, "2 KEKs, 0 not opened; 4 objects: 0 known, 4 healed")
 	if again := ra.listed(t, bucket); !maps.EqualFunc(again, at, object.same) {
 		t.Errorf("after the rebuild A lists %v, before %v", again, at)
 	}
@@ -178,10 +172,46 @@ func TestThreeSitesOfWhichTwoShareABucket(t *testing.T) {
 		ra.wantRead(t, bucket, key, p)
 	}
 	rb.wantRefused(t, bucket, "after", "AccessDenied")
+	rb.wantRead(t, bucket, "small", small)  // it has the old keys: nothing else could be expected
 	rb.put(t, bucket, "forged", small, nil) // the storage lets it: A does not believe it
 	ra.wantRefused(t, bucket, "forged", "InternalError")
-	operatorFindsNothing(t, bucket, needles, a, b)
 	if log, err := os.ReadFile(ra.log); err != nil || !strings.Contains(string(log), "closed") {
 		t.Errorf("A's log does not say why: %v", err)
 	}
+	if _, err := ra.client().DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &bucket, Key: aws.String("forged")}); err != nil {
+		t.Fatal(err)
+	}
+
+	// Only writing the old objects anew closes them to B too.
+	at = ra.listed(t, bucket)
+	a.wantDone(t, jobOf(t, a.cofre(t, "reencrypt", "--bucket", bucket)))
+	rb.stop(t)
+	rb.restart(t) // with everything that its identity, its database and the storage still give it
+	kept := map[string]payload{"small": small, "large": large, "from B": theirs, "small from B": small, "after": small}
+	for key := range kept {
+		rb.wantRefused(t, bucket, key, "AccessDenied")
+	}
+
+	// And all of it comes back from the storage once more, with nobody's word needed.
+	ra.rebuilt(t, bucket, "5 objects: 0 known, 5 healed, 0 unsealed, 0 failed")
+	if again := ra.listed(t, bucket); !maps.EqualFunc(again, at, object.same) {
+		t.Errorf("after the rebuild A lists %v, before the re-encryption %v", again, at)
+	}
+	for key, p := range kept {
+		ra.wantRead(t, bucket, key, p)
+	}
+	operatorFindsNothing(t, bucket, needles, a, b)
+}
+
+// rebuilt takes the database from a site, has it made again from the storage, and fails unless that says what it should.
+func (r *replica) rebuilt(t *testing.T, bucket, says string) {
+	t.Helper()
+	r.stop(t)
+	r.dropDatabase()
+	r.createDatabase()
+	r.flushRedis()
+	if out := r.cofre(t, "rebuild", "--bucket", bucket); !strings.Contains(out, says) {
+		t.Errorf("rebuild says %s", out)
+	}
+	r.restart(t)
 }

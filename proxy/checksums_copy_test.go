@@ -24,6 +24,7 @@ func (s *site) copyObject(t *testing.T, from, to [2]string, header map[string]st
 // TestCopiesHaveTheChecksumOfTheWholeObject, of the source's kind or of the one asked for, whether the backend copies the body or
 // cofre reads it, and however the source came: S3 makes one object of it.
 func TestCopiesHaveTheChecksumOfTheWholeObject(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		s := newSite(t, st, siteConfig{})
 		b, elsewhere := s.bucket(t, "copies"), s.bucket(t, "elsewhere")

@@ -137,6 +137,7 @@ func (u *checkedUpload) complete(t *testing.T, list string, header map[string]st
 
 // TestMultipartChecksumsAreShownEverywhere from Create to the finished object, which keeps its checksum when the record is lost.
 func TestMultipartChecksumsAreShownEverywhere(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		s := newSite(t, st, siteConfig{})
 		b := s.bucket(t, "multipart")

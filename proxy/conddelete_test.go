@@ -21,6 +21,7 @@ func num[T int32 | int64](n T) *T { return &n }
 // TestDeletesHappenOnlyIfTheirConditionsHold sends each condition of DeleteObject, alone and beside another, to an object of which
 // plaintext size and ETag are nowhere on the storage.
 func TestDeletesHappenOnlyIfTheirConditionsHold(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		s := newSite(t, st, siteConfig{})
 		b := s.bucket(t, "conddelete")
@@ -75,6 +76,7 @@ func TestDeletesHappenOnlyIfTheirConditionsHold(t *testing.T) {
 
 // TestEachKeyOfDeleteObjectsHasItsOwnCondition mixes keys whose conditions hold, fail, and keys without.
 func TestEachKeyOfDeleteObjectsHasItsOwnCondition(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		s := newSite(t, st, siteConfig{})
 		b := s.bucket(t, "conddeletes")

@@ -53,6 +53,7 @@ var conditionalActs = map[string]conditionalAct{
 // the two are taken, the second object is what stands there in the end: acts that come before it are overwritten, and after it the
 // condition no longer holds.
 func TestAConditionNeverUndoesAnAcknowledgedWrite(t *testing.T) {
+	t.Parallel()
 	for name, versioned := range map[string]bool{"never versioned": false, "versioned": true} {
 		t.Run(name, func(t *testing.T) {
 			st := rgwStorage(t)

@@ -129,6 +129,7 @@ func TestListingsAtADepositSiteAskOnceForWhatItCannotOpen(t *testing.T) {
 }
 
 func TestConditionsHoldAtADepositSite(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		a := newReader(t, st)
 		d, replica := depositor(t, a, siteConfig{})

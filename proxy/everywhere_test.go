@@ -147,6 +147,7 @@ func (s *site) uploadTwo(t *testing.T, bucket, key string, first, second []byte,
 // TestAnObjectLooksTheSameEverywhere holds each kind of bucket to one ETag and one size per object: in the answer to the
 // write, and wherever it is shown after; by the process that wrote it and by one that has to make the record anew.
 func TestAnObjectLooksTheSameEverywhere(t *testing.T) {
+	t.Parallel()
 	policies := map[string]proxy.BucketPolicy{
 		"default": {}, "opaque": {ETag: proxy.ETagOpaque}, "clear": {ClearAttributes: true},
 		"opaque-clear": {ETag: proxy.ETagOpaque, ClearAttributes: true},

@@ -30,6 +30,7 @@ var hardKeys = []string{
 // TestKeysAreBytes takes every hard key through all that a client does with an object: each stays the key that it is, and
 // its neighbours stay theirs.
 func TestKeysAreBytes(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		const domain = "s3.example.com"
 		s := newSite(t, st, siteConfig{domains: []string{domain}})

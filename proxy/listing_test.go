@@ -46,6 +46,7 @@ func filledKey(i int) string { return fmt.Sprintf("%03d/%02d", i/100, i%100) }
 // TestManyKeysAreWalkedPageByPage in all three listings, by the process that wrote them and by one that has no rows: every
 // page full, every object once, with its size.
 func TestManyKeysAreWalkedPageByPage(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		n := 2_100
 		s := newSite(t, st, siteConfig{})

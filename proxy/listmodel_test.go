@@ -234,6 +234,7 @@ func (s *site) deleteBucket(t *testing.T, bucket string, m *listModel) error {
 
 // TestListingsEqualTheModel walks random listings of random buckets page by page, and wants every page as the model has it.
 func TestListingsEqualTheModel(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		s := newSite(t, st, siteConfig{})
 		n := 0

@@ -22,6 +22,7 @@ import (
 // TestALostStoreIsMadeAgainRowByRow writes ten thousand objects of every kind, loses the store, and heals an empty one from the
 // backend: each version has the record that it had, but for the times of the rows themselves.
 func TestALostStoreIsMadeAgainRowByRow(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, rgwStorage(t), siteConfig{})
 	b := s.bucket(t, "rebuild")
 	s.version(t, b)

@@ -54,6 +54,7 @@ func (s *site) unprotect(bucket string) {
 // TestTheOwnerOfARewrittenObjectKeepsItsAccess on RGW, where an object belongs to the user who wrote it: also where the site may
 // not look at the ACL, and knows its owner from the listing alone.
 func TestTheOwnerOfARewrittenObjectKeepsItsAccess(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		actions string
 		want    []string

@@ -40,6 +40,7 @@ func (s *storage) rawParts(t *testing.T, b, key string, sizes ...int) []byte {
 }
 
 func TestABucketInClearIsSealedInPlaceWhileClientsRead(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		s := newSite(t, st, passing())
 		b := s.bucket(t, "pass-migrate")
@@ -110,6 +111,7 @@ func TestABucketInClearIsSealedInPlaceWhileClientsRead(t *testing.T) {
 }
 
 func TestWhatCannotBeSealedInPlaceIsListed(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		s := newSite(t, st, passing())
 		b := s.bucket(t, "pass-odd")
@@ -128,6 +130,7 @@ func TestWhatCannotBeSealedInPlaceIsListed(t *testing.T) {
 
 // TestAnObjectThatWasSealedIsNotSealedAgain when it is found in clear: the storage may have put it there.
 func TestAnObjectThatWasSealedIsNotSealedAgain(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		s := newSite(t, st, passing())
 		b := s.bucket(t, "pass-swapped")

@@ -31,6 +31,7 @@ func (f *failingBackend) Do(ctx context.Context, as access.BackendUser, rq *prox
 
 // TestARewriteThatEndsBetweenTheCommitAndTheTagsIsSettled by whoever takes the walk up.
 func TestARewriteThatEndsBetweenTheCommitAndTheTagsIsSettled(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		old := newSite(t, st, siteConfig{})
 		b := old.bucket(t, "settled")
@@ -64,6 +65,7 @@ func TestARewriteThatEndsBetweenTheCommitAndTheTagsIsSettled(t *testing.T) {
 
 // TestARewriteThatDidNotCommitLeavesNothing: its upload is aborted by whoever takes the walk up.
 func TestARewriteThatDidNotCommitLeavesNothing(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		old := newSite(t, st, siteConfig{})
 		b := old.bucket(t, "undone")
@@ -90,6 +92,7 @@ func TestARewriteThatDidNotCommitLeavesNothing(t *testing.T) {
 
 // TestAWalkIsTakenUpAtItsCheckpoint.
 func TestAWalkIsTakenUpAtItsCheckpoint(t *testing.T) {
+	t.Parallel()
 	st := diskStorage(t)
 	old := newSite(t, st, siteConfig{})
 	b := old.bucket(t, "checkpoint")

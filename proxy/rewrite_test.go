@@ -120,6 +120,7 @@ func (s *site) layAll(t *testing.T, b string) []string {
 }
 
 func TestARewriteChangesTheKeyAndNothingThatClientsSee(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		before := newSite(t, st, siteConfig{})
 		b := before.bucket(t, "rewrite")
@@ -219,6 +220,7 @@ func atFirstByte(do func()) func(context.Context, int) error {
 }
 
 func TestAWriterInBetweenWins(t *testing.T) {
+	t.Parallel()
 	for name, act := range map[string]func(t *testing.T, s *site, b string){
 		"put":   func(t *testing.T, s *site, b string) { s.put(t, b, "k", []byte("the client's")) },
 		"parts": func(t *testing.T, s *site, b string) { s.uploadTwo(t, b, "k", pattern(5<<20), []byte("x"), "") },
@@ -261,6 +263,7 @@ func TestAWriterInBetweenWins(t *testing.T) {
 
 // TestReadersOfAnObjectThatIsRewrittenSeeIt and nothing else, whole and in ranges, however often that happens.
 func TestReadersOfAnObjectThatIsRewrittenSeeIt(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		s := newSite(t, st, siteConfig{})
 		b := s.bucket(t, "readers")
@@ -302,6 +305,7 @@ func TestReadersOfAnObjectThatIsRewrittenSeeIt(t *testing.T) {
 }
 
 func TestWhatCannotBeRewrittenIsListed(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		old := newSite(t, st, siteConfig{keysOverHTTP: true})
 		b := old.bucket(t, "listed")
@@ -339,6 +343,7 @@ func TestWhatCannotBeRewrittenIsListed(t *testing.T) {
 }
 
 func TestReplacedVersionsAreRemovedOnceTheNewOneIsRead(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		old := newSite(t, st, siteConfig{})
 		b := old.bucket(t, "versions")

@@ -150,7 +150,7 @@ func (v *verification) row(t target) look {
 		case v.expires:
 			f.Info, f.Detail = true, "The store has a row, the storage no object: a lifecycle rule of the bucket may have removed it."
 		default:
-			f.Detail = "The store has a row, the storage no object, and nothing was deleted through this site."
+			f.Detail = "The store has a row, the storage no object, and no delete through this site has noted it."
 		}
 		return f
 	}

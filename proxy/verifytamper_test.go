@@ -204,6 +204,7 @@ func (s *site) replaceRow(t *testing.T, rec metadata.Record, change func(*metada
 }
 
 func TestVerifyNamesEachKindOfTampering(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, st *storage) {
 		for i, c := range tamperings {
 			t.Run(c.name, func(t *testing.T) {
