@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"cofre/keys"
 	"cofre/metadata"
@@ -42,17 +43,25 @@ func (s store) SetKEKState(ctx context.Context, bucket string, id keys.KEKID, st
 }
 
 func (s store) CloseKEKs(ctx context.Context, bucket string) error {
+	had := s.hadOpenKEKs(ctx, bucket)
 	err := s.Store.CloseKEKs(ctx, bucket)
-	if err == nil {
+	if err == nil && had {
 		s.trail.Note(Event{Action: KEKClosed, Bucket: bucket, Detail: "all that the bucket had: it was deleted, or made anew"})
 	}
 	return err
 }
 
+// hadOpenKEKs says whether closing all KEKs of a bucket closes any. Where that is not known it may.
+func (s store) hadOpenKEKs(ctx context.Context, bucket string) bool {
+	stored, err := s.KEKs(ctx, bucket)
+	return err != nil || slices.ContainsFunc(stored, func(k keys.StoredKEK) bool { return k.State != keys.Closed })
+}
+
 func (s store) SetTrustList(ctx context.Context, number uint64, dsse []byte) error {
+	_, before, _ := s.TrustList(ctx) // for the words of the event alone
 	err := s.Store.SetTrustList(ctx, number, dsse)
 	if err == nil {
-		s.trail.Note(Event{Action: TrustChanged, Subject: fmt.Sprintf("number %d", number)})
+		s.trail.Note(Event{Action: TrustChanged, Subject: fmt.Sprintf("number %d", number), Detail: trustChange(before, dsse)})
 	}
 	return err
 }
@@ -60,7 +69,7 @@ func (s store) SetTrustList(ctx context.Context, number uint64, dsse []byte) err
 func (s store) TakeIdentity(ctx context.Context, to keys.SiteID, number uint64, dsse []byte) error {
 	err := s.Store.TakeIdentity(ctx, to, number, dsse)
 	if err == nil {
-		s.trail.Note(Event{Action: IdentityExchanged, Subject: "site " + to.String(), Detail: fmt.Sprintf("trust list %d", number)})
+		s.trail.Note(Event{Action: IdentityExchanged, Subject: fmt.Sprintf("number %d", number), Detail: "site " + to.String()})
 	}
 	return err
 }

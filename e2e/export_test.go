@@ -243,7 +243,7 @@ func TestDecryptOpensRawObjects(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		args := []string{"decrypt", "--object", s.write("raw", string(body)), "--bucket", bucket, "--key", key, "--out", filepath.Join(s.dir, "plain"),
+		args := []string{"decrypt", "--object", s.write("raw", string(body)), "--bucket", bucket, "--key", key, "--out", filepath.Join(s.dir, "plain"), "--force",
 			"--envelope", got.Metadata["cofre-envelope"], "--attributes", got.Metadata["cofre-attributes"],
 			"--record", documents["record.json"], "--grant", documents["grants"]}
 		if key == "parts" {

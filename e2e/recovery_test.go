@@ -103,7 +103,7 @@ func TestASiteIsRecoveredByTwoOfThreeShares(t *testing.T) {
 	// On the recovery machine.
 	safe := newSite(t, a.systemBucket)
 	safe.becomes(t, identity, shares[2], shares[0])
-	if out := safe.cofre(t, "rebuild", "--bucket", bucket); !strings.Contains(out, "2 KEKs, 0 not opened; 5 objects: 0 known, 5 healed") {
+	if out := safe.cofre(t, "rebuild", "--bucket", bucket); !strings.Contains(out, "2 KEKs opened; 5 objects: 0 known, 5 healed") {
 		t.Errorf("rebuild says %s", out)
 	}
 	rs := safe.start(t, "safe")
@@ -299,7 +299,7 @@ func TestAnIdentityIsRotatedWhateverStopsIt(t *testing.T) {
 	a.dropDatabase()
 	a.createDatabase()
 	a.flushRedis()
-	if out := a.cofre(t, "rebuild", "--bucket", bucket); !strings.Contains(out, "2 KEKs, 0 not opened; 5 objects: 0 known, 5 healed") {
+	if out := a.cofre(t, "rebuild", "--bucket", bucket); !strings.Contains(out, "2 KEKs opened; 5 objects: 0 known, 5 healed") {
 		t.Errorf("rebuild says %s", out)
 	}
 }

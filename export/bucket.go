@@ -32,6 +32,24 @@ func NewBucket(store proxy.Backend, bucket, prefix string) *Bucket {
 
 var _ Destination = (*Bucket)(nil)
 
+// ErrNoBucket says that the bucket to write to is not there.
+var ErrNoBucket = errors.New("the bucket to write to is not there: make it first")
+
+// Check looks whether the bucket is there, before every object would fail for want of it. A store that does not say is believed to
+// have it: rights to write there need not be rights to look.
+func (b *Bucket) Check(ctx context.Context) error {
+	resp, err := b.store.Do(ctx, access.SiteUser, &proxy.BackendRequest{Method: http.MethodHead, Bucket: b.bucket})
+	switch {
+	case proxy.Gone(err):
+		return fmt.Errorf("look at bucket %s: %w", b.bucket, ErrNoBucket)
+	case errors.Is(err, proxy.ErrBackendUnavailable):
+		return fmt.Errorf("look at bucket %s: %w", b.bucket, err)
+	case err == nil:
+		resp.Body.Close()
+	}
+	return nil
+}
+
 // Plan implements Destination.
 func (b *Bucket) Plan(key string) (Place, error) { return Place{Key: key, Name: b.prefix + key}, nil }
 

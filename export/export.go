@@ -173,7 +173,11 @@ func (r *run) object(ctx context.Context, e s3api.ListEntry, at Place) (*done, e
 	if body.VersionID != o.VersionID || body.ETag != o.ETag || body.Size != o.Size {
 		return nil, errReplaced
 	}
-	at, err = r.dst.Put(ctx, at, body.Object, tags, &paced{ctx: ctx, r: r, src: body})
+	from := &paced{ctx: ctx, r: r, src: body}
+	at, err = r.dst.Put(ctx, at, body.Object, tags, from)
+	if from.err != nil {
+		return nil, fmt.Errorf("read object: %w", from.err) // and not what the destination makes of a body that ends early
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -198,6 +202,7 @@ type paced struct {
 	ctx context.Context
 	r   *run
 	src io.Reader
+	err error // of src
 }
 
 func (p *paced) Read(b []byte) (int, error) {
@@ -207,6 +212,9 @@ func (p *paced) Read(b []byte) (int, error) {
 		if wait := p.r.c.Pace(p.ctx, n); wait != nil {
 			return n, fmt.Errorf("wait for pace: %w", wait)
 		}
+	}
+	if err != nil && err != io.EOF {
+		p.err = err
 	}
 	return n, err
 }

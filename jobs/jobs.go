@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"cofre/metadata"
 )
@@ -67,7 +68,7 @@ type Progress struct {
 	Total   int64     `json:"total,omitempty"`
 	Refused []Finding `json:"refused,omitempty"`
 	Left    []Finding `json:"left,omitempty"`
-	// Pending is what the worker must not forget between two checkpoints, by name.
+	// Pending is what must not be forgotten, by name: what the worker has begun. It outlives the job, whose successor takes it over.
 	Pending map[string]json.RawMessage `json:"pending,omitempty"`
 }
 
@@ -96,6 +97,7 @@ func ParametersOf(job metadata.Job) (Parameters, error) {
 type Store interface {
 	AddJob(ctx context.Context, job metadata.Job) error
 	Job(ctx context.Context, id string) (metadata.Job, error)
+	LastJob(ctx context.Context, kind, bucket string) (metadata.Job, error)
 	OpenJobs(ctx context.Context) ([]metadata.Job, error)
 	TakeJob(ctx context.Context, id, lease string) (metadata.Job, error)
 	UpdateJob(ctx context.Context, job metadata.Job) (cancelled bool, err error)
@@ -105,31 +107,48 @@ type Store interface {
 // ErrOther says that the bucket has a job of that kind which asks for something else.
 var ErrOther = errors.New("another job of this kind is not over yet")
 
-// Enqueue adds a job, or gives the one that is there for the same purpose.
+// enqueueWait is how long others may take to add a job of the same kind and bucket.
+const enqueueWait = 10 * time.Second
+
+// Enqueue adds a job, or gives the one that is there for the same purpose. What an earlier one could not settle is the new one's to
+// settle: one adds at a time, so that no notes fall between two.
 func Enqueue(ctx context.Context, store Store, kind, bucket string, p Parameters) (job metadata.Job, added bool, err error) {
 	text, err := json.Marshal(p)
 	if err != nil {
 		return metadata.Job{}, false, err
 	}
-	job = metadata.Job{ID: newID(), Kind: kind, Bucket: bucket, Parameters: text, State: metadata.JobWaiting}
-	err = store.AddJob(ctx, job)
-	if !errors.Is(err, metadata.ErrConflict) {
-		return job, true, err
-	}
-	open, err := store.OpenJobs(ctx)
+	wait, cancel := context.WithTimeout(ctx, enqueueWait)
+	lock, err := store.LockJob(wait, "add "+kind+" "+bucket)
+	cancel()
 	if err != nil {
+		return metadata.Job{}, false, fmt.Errorf("lock jobs of bucket %s: %w", bucket, err)
+	}
+	defer lock.Unlock()
+	last, err := store.LastJob(ctx, kind, bucket)
+	switch {
+	case errors.Is(err, metadata.ErrNotFound):
+	case err != nil:
+		return metadata.Job{}, false, err
+	case last.State.Over():
+	case string(last.Parameters) == string(text):
+		return last, false, nil
+	default:
+		return last, false, fmt.Errorf("%s of bucket %s: %w: job %s", kind, bucket, ErrOther, last.ID)
+	}
+	job = metadata.Job{ID: newID(), Kind: kind, Bucket: bucket, Parameters: text, State: metadata.JobWaiting}
+	if job.Progress, err = inherited(last); err != nil {
 		return metadata.Job{}, false, err
 	}
-	for _, there := range open {
-		switch {
-		case there.Kind != kind || there.Bucket != bucket:
-		case string(there.Parameters) == string(text):
-			return there, false, nil
-		default:
-			return there, false, fmt.Errorf("%s of bucket %s: %w: job %s", kind, bucket, ErrOther, there.ID)
-		}
+	return job, true, store.AddJob(ctx, job)
+}
+
+// inherited is the progress of a job that follows one which is over: its notes, and nothing else; none where it left none.
+func inherited(before metadata.Job) ([]byte, error) {
+	p, err := ProgressOf(before)
+	if err != nil || len(p.Pending) == 0 {
+		return nil, err
 	}
-	return metadata.Job{}, false, fmt.Errorf("%s of bucket %s: %w", kind, bucket, ErrOther) // it ended between the two looks
+	return json.Marshal(Progress{Pending: p.Pending})
 }
 
 // newID is short enough to be typed.

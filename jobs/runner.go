@@ -26,8 +26,11 @@ var (
 
 // Config is what a Runner is made of. Store and Work are required.
 type Config struct {
-	Store      Store
-	Work       Work
+	Store Store
+	Work  Work
+	// Settle does what the notes of a job ask for that was cancelled, and forgets those that it has done. It is called instead of
+	// Work, or after it; nil to leave them to the next job of that kind and bucket.
+	Settle     Work
 	Log        *zap.Logger
 	Registerer prometheus.Registerer
 	// Look is how often an idle runner looks for jobs, Save how often progress is kept, and Retry the pause of a job that waits for
@@ -141,21 +144,48 @@ func (r *Runner) do(ctx context.Context, job metadata.Job, lock metadata.Lock, s
 	r.metrics.running.WithLabelValues(job.Kind).Inc()
 	defer r.metrics.running.WithLabelValues(job.Kind).Dec()
 
+	t.seen = seen
+	err, cause := errCancelled, error(nil)
+	if !job.Cancelled {
+		err, cause = r.attempt(ctx, r.cfg.Work, job, t)
+	}
+	if errors.Is(err, errCancelled) || errors.Is(cause, errCancelled) {
+		err, cause = r.settle(ctx, log, job, t)
+	}
+	return r.finish(ctx, log, t, err, cause)
+}
+
+// attempt works until it is done or t ends it, which is its cause.
+func (r *Runner) attempt(ctx context.Context, do Work, job metadata.Job, t *Tracker) (err, cause error) {
 	work, end := context.WithCancelCause(ctx)
-	t.seen, t.end = seen, end
+	t.end = end
 	saved := make(chan struct{})
 	go func() {
 		defer close(saved)
 		t.keep(work, r.cfg.Save)
 	}()
-	if job.Cancelled {
-		end(errCancelled)
-	}
-	err = r.cfg.Work(work, job, t)
-	cause := context.Cause(work)
+	err = do(work, job, t)
+	cause = context.Cause(work)
 	end(nil)
 	<-saved
-	return r.finish(ctx, log, t, err, cause)
+	return err, cause
+}
+
+// settle sees to the notes of a job that was cancelled, before it is over: nobody may ever begin another one. The job waits as long
+// as the storage does not answer.
+func (r *Runner) settle(ctx context.Context, log *zap.Logger, job metadata.Job, t *Tracker) (err, cause error) {
+	if r.cfg.Settle == nil || len(t.Progress().Pending) == 0 {
+		return errCancelled, nil
+	}
+	t.cancelling()
+	err, cause = r.attempt(ctx, r.cfg.Settle, job, t)
+	switch {
+	case ctx.Err() != nil, errors.Is(err, ErrAway), errors.Is(err, errLost), errors.Is(cause, errLost):
+		return err, cause
+	case err != nil:
+		log.Warn("cancelled job leaves notes to the next of its kind and bucket", zap.Error(err))
+	}
+	return errCancelled, nil
 }
 
 // finish writes how a job ended, or that it waits.

@@ -36,6 +36,8 @@ type Tracker struct {
 	p    Progress
 	refs []Finding // found since the checkpoint
 	read int64     // plaintext bytes, by this process
+	// ending says that the job is known to be cancelled, and goes on with what has to be done before it is over.
+	ending bool
 }
 
 // burst is how much may be read at once however slow the rate: a few chunks, so that a limit is kept evenly.
@@ -126,6 +128,13 @@ func (t *Tracker) Forget(name string) {
 	delete(t.p.Pending, name)
 }
 
+// cancelling has the tracker go on although the job was cancelled.
+func (t *Tracker) cancelling() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ending = true
+}
+
 // Throttle waits until n more bytes may have been read.
 func (t *Tracker) Throttle(ctx context.Context, n int) error {
 	t.mu.Lock()
@@ -163,7 +172,7 @@ func (t *Tracker) write(ctx context.Context, state metadata.JobState, message st
 	if state.Over() {
 		t.p.Refused, t.refs = append(t.p.Refused, t.refs...), nil
 	}
-	p, read, job := t.snapshot(), t.read, t.job
+	p, read, job, ending := t.snapshot(), t.read, t.job, t.ending
 	t.mu.Unlock()
 	text, err := json.Marshal(p)
 	if err != nil {
@@ -176,7 +185,7 @@ func (t *Tracker) write(ctx context.Context, state metadata.JobState, message st
 		return errors.Join(errLost, err)
 	case err != nil:
 		return err
-	case cancelled && !state.Over():
+	case cancelled && state == metadata.JobRunning && !ending:
 		return errCancelled
 	}
 	if t.seen != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Roles is what the site is trusted as in that bucket, now. The list's own site that names itself as a depositor is one and
@@ -39,14 +40,20 @@ func (t *TrustList) Card(site SiteID) (Card, bool) {
 // Members is the cards of the bucket's members, each once, in the order of the list.
 func (t *TrustList) Members(bucket string) []Card { return t.cards(bucket, Member) }
 
-// Recipients is the cards to which every KEK of the bucket is granted: its members and the recovery identities.
+// Recipients is the cards to which every KEK of the bucket is granted: its members and the recovery identities. Where the list's own
+// site deposits, it is none of them, and neither is any other that deposits there, whatever else it is: that may be the identity which
+// takes this one's place (see PrepareSuccessor).
 func (t *TrustList) Recipients(bucket string) []Card { return t.cards(bucket, Member, Recovery) }
 
 func (t *TrustList) cards(bucket string, roles ...Role) []Card {
 	var cards []Card
 	seen := make(map[SiteID]bool)
 	if t.OwnDeposit(bucket) {
-		seen[t.site] = true
+		for n := range t.entries {
+			if e := &t.entries[n]; e.depositsIn(bucket) {
+				seen[e.Card.ID] = true
+			}
+		}
 	}
 	for _, e := range t.entries {
 		if e.live() && slices.Contains(roles, e.Role) && matchBucket(e.Bucket, bucket) && !seen[e.Card.ID] {
@@ -62,12 +69,17 @@ func (t *TrustList) withdrawn(bucket string, site SiteID) bool {
 	return len(t.lines(bucket, site)) > 0 && len(t.Roles(bucket, site)) == 0
 }
 
-// left is the sites that were trusted for the bucket once and are no more.
+// left is the sites that were trusted for the bucket once and are granted no KEK of it any more. One that came back to deposit is
+// one of them: it still has what it was granted before.
 func (t *TrustList) left(bucket string) []SiteID {
 	var sites []SiteID
 	for _, e := range t.entries {
-		if !e.live() && !slices.Contains(sites, e.Card.ID) && t.withdrawn(bucket, e.Card.ID) {
-			sites = append(sites, e.Card.ID)
+		id := e.Card.ID
+		if e.live() || !matchBucket(e.Bucket, bucket) || id == t.site || slices.Contains(sites, id) {
+			continue
+		}
+		if !t.Is(bucket, id, Member) && !t.Is(bucket, id, Recovery) {
+			sites = append(sites, id)
 		}
 	}
 	return sites
@@ -134,10 +146,13 @@ func (t *TrustList) CheckObject(kek KEK, objectKey string) error {
 }
 
 // depositLines is the lines that allow the KEK's creator to deposit, and whether depositing is all it may. Where none of
-// its lines holds any more the withdrawn ones still say what was allowed: whether a KEK may be used after its creator left
+// its lines holds any more the withdrawn ones still say what was allowed, and what a member made stays a member's: whether a KEK may be used after its creator left
 // is its state's to say. A creator of whom no line speaks came in by endorsement and is no deposit site.
 func (t *TrustList) depositLines(kek KEK) (deposits []TrustEntry, only bool) {
 	lines := t.lines(kek.Bucket(), kek.Creator())
+	if slices.ContainsFunc(lines, func(e TrustEntry) bool { return e.Role == Member && e.heldAt(kek.must().created) }) {
+		return nil, false
+	}
 	if live := slices.DeleteFunc(slices.Clone(lines), func(e TrustEntry) bool { return !e.live() }); len(live) > 0 {
 		lines = live
 	}
@@ -161,6 +176,11 @@ func (t *TrustList) lines(bucket string, site SiteID) []TrustEntry {
 		}
 	}
 	return lines
+}
+
+// heldAt says whether the line held at that time; of a time that is not known, no.
+func (e TrustEntry) heldAt(at time.Time) bool {
+	return !at.IsZero() && !at.Before(e.Added) && (e.live() || !at.After(e.Withdrawn))
 }
 
 func (e TrustEntry) allowsKey(key string) bool {

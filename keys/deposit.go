@@ -31,7 +31,11 @@ func (t *TrustList) OwnDeposit(bucket string) bool {
 }
 
 func (t *TrustList) ownDeposit(e *TrustEntry, bucket string) bool {
-	return e.Role == Deposit && e.Card.ID == t.site && e.live() && matchBucket(e.Bucket, bucket)
+	return e.Card.ID == t.site && e.depositsIn(bucket)
+}
+
+func (e *TrustEntry) depositsIn(bucket string) bool {
+	return e.Role == Deposit && e.live() && matchBucket(e.Bucket, bucket)
 }
 
 // CheckWrite refuses (ErrMayNotWrite) an object that the list's own site, where it deposits, may not write: readers would
@@ -67,11 +71,15 @@ func (r *Ring) CheckWrite(bucket, objectKey string) error {
 // the store would keep.
 func (r *Ring) mintDeposit(ctx context.Context, bucket string) (openKEK, error) {
 	trust := r.trust()
+	if !trust.OwnDeposit(bucket) { // it has ceased to since it was asked, and what it makes now it would be granted itself
+		return openKEK{}, fmt.Errorf("make KEK: %w: it does not deposit in bucket %.80q any more: try again", ErrKEKUnavailable, bucket)
+	}
 	recipients := trust.Recipients(bucket)
-	// This site is none of them, unless it has ceased to deposit since it was asked.
-	recipients = slices.DeleteFunc(recipients, func(c Card) bool { return c.ID == r.identity.ID() })
 	if len(recipients) == 0 {
 		return openKEK{}, fmt.Errorf("make KEK: %w: it deposits in bucket %.80q, and its trust list names nobody who could open that", ErrMayNotWrite, bucket)
+	}
+	if err := r.inForce(ctx, trust); err != nil {
+		return openKEK{}, fmt.Errorf("make KEK: %w", err)
 	}
 	made := r.clock().Round(0) // by the wall clock, which goes on while the machine sleeps
 	kek := NewKEK(bucket, r.identity.ID())

@@ -271,10 +271,34 @@ func TestADepositKEKIsDurableForItsReadersBeforeItSeals(t *testing.T) {
 	}
 }
 
-func TestADepositSiteNeedsNoStoreToSeal(t *testing.T) {
+// TestADepositSiteSealsOnWithoutItsStore, and makes no KEK meanwhile: the list in the store may have become another.
+func TestADepositSiteSealsOnWithoutItsStore(t *testing.T) {
 	d, _, _ := depositing(t)
+	ring := d.Ring(nil)
+	kek := mustActive(t, ring, "b")
 	d.Store.SetDown(true)
-	mustActive(t, d.Ring(nil), "b")
+	if got := mustActive(t, ring, "b"); !got.Equal(kek) {
+		t.Error("another KEK")
+	}
+	if _, err := d.Ring(nil).Active(t.Context(), "b"); !errors.Is(err, keys.ErrKEKUnavailable) {
+		t.Error(err)
+	}
+}
+
+// TestNoDepositKEKIsMadeByATrustListThatIsOvertaken: it would be granted to somebody who has left.
+func TestNoDepositKEKIsMadeByATrustListThatIsOvertaken(t *testing.T) {
+	d, _, _ := depositing(t)
+	leaver := keystest.NewSite(t, "leaver", d.System)
+	d.Trusts(t, leaver, "b", keys.Member)
+	stale := d.Trust.Clone()
+	distrust(t, d, leaver)
+	ring := keys.NewRing(keys.RingConfig{Identity: d.Identity, Trust: func() *keys.TrustList { return stale }, Store: d.Store, System: d.System})
+	if _, err := ring.Active(t.Context(), "b"); !errors.Is(err, keys.ErrKEKUnavailable) {
+		t.Error(err)
+	}
+	if names := d.System.Names(""); len(names) != 0 {
+		t.Errorf("it has written %v", names)
+	}
 }
 
 func TestConcurrentDepositorsOfOneProcessShareOneKEK(t *testing.T) {

@@ -110,6 +110,7 @@ func (i *Identity) OpenGrant(g Grant, r Record) (KEK, error) {
 	if err != nil {
 		return KEK{}, fmt.Errorf("open grant: %w", err)
 	}
+	kek.k.created = r.Created
 	if err := r.Check(kek); err != nil {
 		return KEK{}, fmt.Errorf("open grant: %w", err)
 	}

@@ -32,18 +32,47 @@ func (r *Ring) importKEK(ctx context.Context, bucket string, id KEKID) (openKEK,
 	if _, err := r.identity.OpenGrant(grant, record); err != nil {
 		return openKEK{}, err
 	}
-	return r.keep(ctx, record, grant, importState(trust, record))
+	state := importState(trust, record)
+	if state != Closed {
+		leaver, err := r.grantedToLeaver(ctx, trust, record)
+		if err != nil {
+			return openKEK{}, err
+		}
+		if leaver {
+			state = Closed
+		}
+	}
+	return r.keep(ctx, record, grant, state)
 }
 
 // importState is never Active: what lies on the backend can never choose the key that seals (rule 3). The KEKs that a site which
 // has left made, or could open, are closed (rule 4), as they were before the store was lost.
 func importState(trust *TrustList, record Record) KEKState {
 	for _, site := range trust.left(record.Bucket) {
-		if site == record.Creator || trust.couldOpen(record.Bucket, site, record.Creator, record.Created) {
+		if trust.couldOpen(record.Bucket, site, record.Creator, record.Created) {
 			return Closed
 		}
 	}
+	if trust.withdrawn(record.Bucket, record.Creator) {
+		return Closed
+	}
 	return ReadOnly
+}
+
+// grantedToLeaver says whether a grant of the KEK to a site that has left lies in the system bucket: of a member who has not revoked
+// that site yet, or of a depositor who has not heard of it. The storage can hide such a grant; where it does not, nothing that appears
+// under the KEK is believed.
+func (r *Ring) grantedToLeaver(ctx context.Context, trust *TrustList, record Record) (bool, error) {
+	for _, site := range trust.left(record.Bucket) {
+		_, err := r.system.Get(ctx, GrantName(record.Bucket, record.ID, site))
+		if err == nil {
+			return true, nil
+		}
+		if !errors.Is(err, ErrSystemNotFound) {
+			return false, fmt.Errorf("look for grants to sites that have left: %w", unavailable(err))
+		}
+	}
+	return false, nil
 }
 
 // keep stores an imported KEK and opens what the store then holds, which is another replica's import if that came first.

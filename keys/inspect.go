@@ -1,6 +1,9 @@
 package keys
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // InspectTrustList reads a list whose identity is not at hand, checked by the card that it names for itself alone. Anybody can
 // make such a list: what it says is to tell people where to look, and decides nothing.
@@ -33,4 +36,31 @@ func (t *TrustList) RecoveryIdentities() []Card {
 		}
 	}
 	return cards
+}
+
+// DepositPrefixes gives the prefixes below which sites deposit in a bucket, none for the whole bucket. Alike is false where they are
+// not the same for all of these sites.
+func (t *TrustList) DepositPrefixes(bucket string) (prefixes []string, alike bool) {
+	of := make(map[SiteID][]string)
+	for n := range t.entries {
+		e := &t.entries[n]
+		if !e.depositsIn(bucket) {
+			continue
+		}
+		known, more := of[e.Card.ID]
+		if len(e.Prefixes) == 0 || more && len(known) == 0 { // everything
+			of[e.Card.ID] = nil
+			continue
+		}
+		of[e.Card.ID] = append(known, e.Prefixes...)
+	}
+	alike = true
+	first := true
+	for _, p := range of {
+		slices.Sort(p)
+		p = slices.Compact(p)
+		alike = alike && (first || slices.Equal(prefixes, p))
+		prefixes, first = p, false
+	}
+	return prefixes, alike
 }

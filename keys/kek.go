@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // KEK is a key encryption key: it wraps the DEKs of one bucket for one writing site. Bucket and creator are part of it,
@@ -24,7 +25,8 @@ type kek struct {
 	id      KEKID
 	bucket  string
 	creator SiteID
-	deposit bool // made by this process to deposit under
+	deposit bool      // made by this process to deposit under
+	created time.Time // as its record says; zero where none was read
 
 	mu  sync.RWMutex // guards the bytes of key against being zeroed while they are in use
 	key secret

@@ -9,24 +9,36 @@ import (
 // mint makes the bucket's first active KEK, or the next after a rotation. The store comes last: from then on the KEK may be
 // used, and until then the documents of a maker that died describe a key which sealed nothing.
 func (r *Ring) mint(ctx context.Context, bucket string) (openKEK, error) {
-	record, own, err := r.create(ctx, bucket)
+	made, err := r.create(ctx, bucket)
 	if err != nil {
 		return openKEK{}, err
 	}
-	return r.activate(ctx, record, own)
+	return r.activate(ctx, made)
+}
+
+// newKEK is a KEK that was published and that no store has yet.
+type newKEK struct {
+	record Record
+	own    Grant
+	trust  *TrustList // by which it was granted
 }
 
 // create draws a KEK of which this site is a recipient, and publishes it.
-func (r *Ring) create(ctx context.Context, bucket string) (Record, Grant, error) {
+func (r *Ring) create(ctx context.Context, bucket string) (made newKEK, err error) {
 	trust := r.trust()
 	if trust == nil || !trust.Is(bucket, r.identity.ID(), Member) {
-		return Record{}, Grant{}, fmt.Errorf("make KEK: %w: it is no member of bucket %.80q", ErrMayNotWrite, bucket)
+		return newKEK{}, fmt.Errorf("make KEK: %w: it is no member of bucket %.80q", ErrMayNotWrite, bucket)
 	}
 	if err := r.inForce(ctx, trust); err != nil {
-		return Record{}, Grant{}, fmt.Errorf("make KEK: %w", err)
+		return newKEK{}, fmt.Errorf("make KEK: %w", err)
 	}
-	return r.publish(ctx, NewKEK(bucket, r.identity.ID()), trust.Recipients(bucket))
+	made.trust = trust
+	made.record, made.own, err = r.publish(ctx, NewKEK(bucket, r.identity.ID()), trust.Recipients(bucket))
+	return made, err
 }
+
+// errOvertaken says that the store has a newer trust list.
+var errOvertaken = errors.New("trust list of the store is not in force here yet")
 
 // inForce refuses to grant by a trust list that another process has changed and this one has not read yet. A site is distrusted
 // before its KEKs are closed, so whoever finds no active KEK for that reason also finds the newer number.
@@ -38,7 +50,7 @@ func (r *Ring) inForce(ctx context.Context, trust *TrustList) error {
 	case err != nil:
 		return unavailable(err)
 	case number > trust.Number():
-		return fmt.Errorf("%w: trust list %d is not in force here yet", ErrKEKUnavailable, number)
+		return fmt.Errorf("%w: %w: number %d", ErrKEKUnavailable, errOvertaken, number)
 	}
 	return nil
 }
@@ -69,12 +81,22 @@ func (r *Ring) publish(ctx context.Context, kek KEK, recipients []Card) (record 
 	return record, own, nil
 }
 
-// activate stores a published KEK as the one that seals. Where another is active already, that one is given.
-func (r *Ring) activate(ctx context.Context, record Record, own Grant) (openKEK, error) {
+// activate stores a published KEK as the one that seals. Where another is active already, that one is given. Where the trust list was
+// changed since the KEK was granted, it is closed again, unused here: a site that has left may have a grant of it. Who distrusts a site
+// after that question finds the KEK in the store.
+func (r *Ring) activate(ctx context.Context, made newKEK) (openKEK, error) {
 	asked := r.clock()
-	stored, err := r.store.AddKEK(ctx, storedKEK(record, own, Active))
+	stored, err := r.store.AddKEK(ctx, storedKEK(made.record, made.own, Active))
 	if err != nil {
 		return openKEK{}, fmt.Errorf("store KEK: %w", unavailable(err))
+	}
+	if overtaken := r.inForce(ctx, made.trust); overtaken != nil {
+		if stored.ID == made.record.ID {
+			if err := r.store.SetKEKState(ctx, stored.Bucket, stored.ID, Closed); err != nil {
+				return openKEK{}, fmt.Errorf("close KEK of an overtaken trust list: %w", unavailable(err))
+			}
+		}
+		return openKEK{}, fmt.Errorf("store KEK: %w", overtaken)
 	}
 	// The store's answer is opened even when it is our own KEK: what was stored is proved to open before it seals.
 	return r.openStored(stored, slot{active: true}, asked)

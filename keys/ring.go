@@ -21,13 +21,16 @@ const (
 	flightTimeout = 30 * time.Second
 )
 
-// RingConfig is what a Ring works with. All but Clock, AcceptClosed and Rotate are required.
+// RingConfig is what a Ring works with. All but Refresh, Clock, AcceptClosed and Rotate are required.
 type RingConfig struct {
 	Identity *Identity
 	Trust    func() *TrustList // the list in force, asked anew each time; never changed once given
-	Store    Store
-	System   System
-	Clock    func() time.Time // nil: time.Now
+	// Refresh has Trust give the list that the store has now. It is asked where a KEK is not made because another process has
+	// changed the list: so writers need not wait until that is noticed. Nil: they wait.
+	Refresh func(context.Context) error
+	Store   Store
+	System  System
+	Clock   func() time.Time // nil: time.Now
 	// AcceptClosed is the operator's word on objects under a closed KEK of which the store has no record (docs/FORMAT.md
 	// section 7 rule 4): a KEK whose id it accepts is given as read-only by this Ring, and stays closed in the store. Nil
 	// accepts none.
@@ -44,6 +47,7 @@ type RingConfig struct {
 type Ring struct {
 	identity *Identity
 	trust    func() *TrustList
+	refresh  func(context.Context) error // of RingConfig.Refresh; may be nil
 	store    Store
 	system   System
 	clock    func() time.Time
@@ -113,7 +117,7 @@ func NewRing(c RingConfig) *Ring {
 		c.AcceptClosed = func(KEKID) bool { return false }
 	}
 	return &Ring{
-		identity: c.Identity, trust: c.Trust, store: c.Store, system: c.System, clock: c.Clock, accept: c.AcceptClosed,
+		identity: c.Identity, trust: c.Trust, refresh: c.Refresh, store: c.Store, system: c.System, clock: c.Clock, accept: c.AcceptClosed,
 		rotate: c.Rotate, buckets: make(map[string]*bucketRing),
 	}
 }
@@ -127,13 +131,20 @@ func NewRing(c RingConfig) *Ring {
 // site as a member of the bucket or has it deposit for nobody, ErrUntrusted when the store's documents are not what this
 // site signed.
 func (r *Ring) Active(ctx context.Context, bucket string) (KEK, error) {
-	trust := r.trust()
-	k, err := r.get(ctx, bucket, slot{active: true, deposit: trust != nil && trust.OwnDeposit(bucket)})
+	k, err := r.getActive(ctx, bucket)
+	if errors.Is(err, errOvertaken) && r.refresh != nil && r.refresh(ctx) == nil {
+		k, err = r.getActive(ctx, bucket)
+	}
 	if err != nil {
 		return KEK{}, fmt.Errorf("open active KEK of bucket %.80q: %w", bucket, err)
 	}
 	r.used(bucket, k.kek.ID())
 	return k.kek, nil
+}
+
+func (r *Ring) getActive(ctx context.Context, bucket string) (openKEK, error) {
+	trust := r.trust()
+	return r.get(ctx, bucket, slot{active: true, deposit: trust != nil && trust.OwnDeposit(bucket)})
 }
 
 // Open gives the KEK of that id: from memory, else from the store, else from the system bucket. What is found there is

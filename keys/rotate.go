@@ -132,13 +132,13 @@ func (r *Ring) replace(ctx context.Context, b *bucketRing, old StoredKEK, told R
 
 // succeed makes the KEK that comes after an active one. mine says that it is the one made here.
 func (r *Ring) succeed(ctx context.Context, old StoredKEK) (next openKEK, mine bool, err error) {
-	record, own, err := r.create(ctx, old.Bucket)
+	made, err := r.create(ctx, old.Bucket)
 	if err != nil {
 		return openKEK{}, false, err
 	}
 	if err := r.store.SetKEKState(ctx, old.Bucket, old.ID, ReadOnly); err != nil {
 		return openKEK{}, false, fmt.Errorf("retire KEK %s: %w", old.ID, unavailable(err))
 	}
-	next, err = r.activate(ctx, record, own)
-	return next, err == nil && next.kek.ID() == record.ID, err
+	next, err = r.activate(ctx, made)
+	return next, err == nil && next.kek.ID() == made.record.ID, err
 }

@@ -125,13 +125,40 @@ func (r *Ring) Revoke(ctx context.Context, bucket string, site SiteID) (Revocati
 	}
 	r.Forget(bucket)
 	if trust.Is(bucket, r.identity.ID(), Member) {
-		active, err := r.Active(ctx, bucket)
-		if err != nil {
+		if err := r.activeWithout(ctx, bucket, site, &done); err != nil {
 			return done, fmt.Errorf("revoke site %s: %w", site, err)
 		}
-		done.Active = active.ID()
 	}
 	return done, nil
+}
+
+// activeWithout makes sure of an active KEK of which the site has no grant: a replica may have made one in between by a trust list that
+// still named it.
+func (r *Ring) activeWithout(ctx context.Context, bucket string, site SiteID, done *Revocation) error {
+	for {
+		active, err := r.Active(ctx, bucket)
+		if err != nil {
+			return err
+		}
+		name := GrantName(bucket, active.ID(), site)
+		_, err = r.system.Get(ctx, name)
+		if errors.Is(err, ErrSystemNotFound) {
+			done.Active = active.ID()
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("look for a grant: %w", unavailable(err))
+		}
+		if err := r.store.SetKEKState(ctx, bucket, active.ID(), Closed); err != nil {
+			return unavailable(err)
+		}
+		done.Closed = append(done.Closed, active.ID())
+		if err := r.system.Delete(ctx, name); err != nil {
+			return fmt.Errorf("remove grant: %w", unavailable(err))
+		}
+		done.Removed++
+		r.Forget(bucket)
+	}
 }
 
 // passed waits until the second in which a site left is over: documents tell whole seconds, and a KEK of that one would count as

@@ -1,6 +1,7 @@
 package keys_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -104,6 +105,20 @@ func TestClosedKEKsComeBackClosedAfterTheStoreIsLost(t *testing.T) {
 func TestNoKEKIsMadeByATrustListThatIsOvertaken(t *testing.T) {
 	a, b, _ := sharing(t)
 	stale := a.Trust.Clone()
+	distrust(t, a, b)
+	ring := keys.NewRing(keys.RingConfig{Identity: a.Identity, Trust: func() *keys.TrustList { return stale }, Store: a.Store, System: a.System})
+	if _, err := ring.Active(t.Context(), "b"); !errors.Is(err, keys.ErrKEKUnavailable) {
+		t.Fatal(err)
+	}
+	if names := a.System.Names(""); len(names) != 0 {
+		t.Errorf("it has written %v", names)
+	}
+	mustActive(t, a.Ring(nil), "b")
+}
+
+// distrust withdraws a's trust in b for bucket "b", in the store too, as another process of a's does.
+func distrust(t *testing.T, a, b *keystest.Site) {
+	t.Helper()
 	if err := a.Trust.Distrust(b.Identity.ID(), "b", time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -114,14 +129,99 @@ func TestNoKEKIsMadeByATrustListThatIsOvertaken(t *testing.T) {
 	if err := a.Store.SetTrustList(t.Context(), a.Trust.Number(), doc); err != nil {
 		t.Fatal(err)
 	}
-	ring := keys.NewRing(keys.RingConfig{Identity: a.Identity, Trust: func() *keys.TrustList { return stale }, Store: a.Store, System: a.System})
-	if _, err := ring.Active(t.Context(), "b"); !errors.Is(err, keys.ErrKEKUnavailable) {
+}
+
+// gatedStore takes a KEK only when it is let.
+type gatedStore struct {
+	*keystest.FakeStore
+	reached, released chan struct{}
+}
+
+func (g gatedStore) AddKEK(ctx context.Context, k keys.StoredKEK) (keys.StoredKEK, error) {
+	close(g.reached)
+	<-g.released
+	return g.FakeStore.AddKEK(ctx, k)
+}
+
+// TestAKEKThatWasGrantedBeforeASiteLeftIsNotActiveAfterIt: a replica had asked which list holds, and stores its KEK when the site has left.
+func TestAKEKThatWasGrantedBeforeASiteLeftIsNotActiveAfterIt(t *testing.T) {
+	a, b, _ := sharing(t)
+	stale := a.Trust.Clone()
+	gate := gatedStore{a.Store, make(chan struct{}), make(chan struct{})}
+	replica := keys.NewRing(keys.RingConfig{Identity: a.Identity, Trust: func() *keys.TrustList { return stale }, Store: gate, System: a.System})
+	failed := make(chan error, 1)
+	go func() {
+		_, err := replica.Active(context.Background(), "b")
+		failed <- err
+	}()
+	<-gate.reached
+	distrust(t, a, b)
+	close(gate.released)
+	if err := <-failed; !errors.Is(err, keys.ErrKEKUnavailable) {
+		t.Error(err)
+	}
+	if kek, err := a.Store.ActiveKEK(t.Context(), "b", a.Identity.ID()); !errors.Is(err, keys.ErrKEKNotFound) {
+		t.Errorf("KEK %s is active, %v", kek.ID, err)
+	}
+}
+
+// TestRevokeEndsWithAKEKThatTheLeaverHasNoGrantOf although a replica's came first.
+func TestRevokeEndsWithAKEKThatTheLeaverHasNoGrantOf(t *testing.T) {
+	a, b, _ := sharing(t)
+	stale := a.Trust.Clone()
+	now := time.Now()
+	if err := a.Trust.Distrust(b.Identity.ID(), "b", now); err != nil {
 		t.Fatal(err)
 	}
-	if names := a.System.Names(""); len(names) != 0 {
-		t.Errorf("it has written %v", names)
+	later := newClock()
+	later.Advance(now.Add(time.Minute).Sub(keystest.Epoch))
+	// The store does not know of the new list, so that the replica's KEK passes its own look at it.
+	replica := keys.NewRing(keys.RingConfig{Identity: a.Identity, Trust: func() *keys.TrustList { return stale }, Store: a.Store, System: a.System, Clock: later.Now})
+	theirs := mustActive(t, replica, "b")
+	done, err := a.Ring(later.Now).Revoke(t.Context(), "b", b.Identity.ID())
+	if err != nil {
+		t.Fatal(err)
 	}
-	mustActive(t, a.Ring(nil), "b")
+	if done.Active == theirs.ID() || !slices.Contains(done.Closed, theirs.ID()) || len(a.System.Names(keys.GrantName("b", done.Active, b.Identity.ID()))) != 0 {
+		t.Errorf("%+v, a replica had made %s", done, theirs.ID())
+	}
+}
+
+// TestAKEKOfASlowMemberIsTakenOverAsClosedWhileALeaverHasAGrant: that member has not revoked the leaver yet.
+func TestAKEKOfASlowMemberIsTakenOverAsClosedWhileALeaverHasAGrant(t *testing.T) {
+	a, b, _ := sharing(t)
+	c := keystest.NewSite(t, "c", a.System)
+	for _, s := range []*keystest.Site{a, b} {
+		s.Trusts(t, c, "b", keys.Member)
+		c.Trusts(t, s, "b", keys.Member)
+	}
+	leave(t, a, b)
+	later := newClock()
+	later.Advance(time.Now().Add(time.Hour).Sub(keystest.Epoch))
+	slow := mustActive(t, c.Ring(later.Now), "b")
+	wantOpen(t, a.Ring(later.Now), slow, keys.Closed)
+}
+
+// TestALeaverThatComesBackToDepositIsStillOneThatLeft: what it could open stays closed, what it made as a member is no deposit.
+func TestALeaverThatComesBackToDepositIsStillOneThatLeft(t *testing.T) {
+	a, b, _ := sharing(t)
+	own := mustActive(t, a.Ring(nil), "b")
+	later := newClock()
+	later.Advance(time.Now().Add(-time.Minute).Sub(keystest.Epoch)) // while it was a member
+	theirs := mustActive(t, b.Ring(later.Now), "b")
+	wantOpen(t, a.Ring(nil), theirs, keys.ReadOnly)
+	leave(t, a, b)
+	a.Trusts(t, b, "b", keys.Deposit, "in/")
+	opened, _, err := a.Ring(nil).Open(t.Context(), "b", theirs.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Ring(nil).CheckObject(opened, "anywhere"); err != nil {
+		t.Errorf("what it wrote as a member: %v", err)
+	}
+	a.Store = &keystest.FakeStore{}
+	wantOpen(t, a.Ring(nil), own, keys.Closed)
+	wantOpen(t, a.Ring(nil), theirs, keys.Closed)
 }
 
 func TestRevokeClosesKEKsWhoseGrantsTheStorageHides(t *testing.T) {

@@ -25,6 +25,20 @@ func (t *TrustList) Succeed(next *Identity, at time.Time) *TrustList {
 	return list
 }
 
+// PrepareSuccessor has the list of the old identity grant to the next one what is made from now on, so that little is left to do when
+// it takes over. Where the site deposits, the next identity is said to deposit too, since it shall read no more there than the old one.
+func (t *TrustList) PrepareSuccessor(next Card, at time.Time) error {
+	for _, e := range t.Entries() {
+		if e.Role != Deposit || e.Card.ID != t.site || !e.live() {
+			continue
+		}
+		if err := t.Trust(next, e.Bucket, Deposit, at, e.Prefixes...); err != nil {
+			return err
+		}
+	}
+	return t.Trust(next, "*", Member, at)
+}
+
 // Renumber gives the same list under the next number.
 func (t *TrustList) Renumber() *TrustList {
 	list := t.Clone()
@@ -90,10 +104,11 @@ func (s *Succession) UploadDEK(sealed, envelope []byte) ([]byte, error) {
 	return s.Next.sealUploadDEK(dek, envelope), nil
 }
 
-// Retire notes that the site had another identity before this one, which could open everything until this one took its place, and
-// which is trusted no more. Revoke then closes what it knew, and so does an import after the store was lost. It is ErrMalformed for
-// an identity that the list names otherwise: a site of its own, or this one.
-func (t *TrustList) Retire(old Card) error {
+// Retire notes that the site had another identity before this one, which is trusted no more. Until that time other members may have
+// granted it their KEKs, and nobody can tell from the storage whether they did; what this identity made was never granted to it.
+// Revoke then closes what it could open, and so does an import after the store was lost. It is ErrMalformed for an identity that the
+// list names otherwise: a site of its own, or this one.
+func (t *TrustList) Retire(old Card, at time.Time) error {
 	if t.Retired(old.ID) {
 		return nil
 	}
@@ -103,7 +118,7 @@ func (t *TrustList) Retire(old Card) error {
 	if err := old.Check(); err != nil {
 		return fmt.Errorf("retire identity: %w", err)
 	}
-	t.entries = append(t.entries, TrustEntry{Bucket: "*", Card: old, Role: Member, Added: everBefore(), Withdrawn: t.began()})
+	t.entries = append(t.entries, TrustEntry{Bucket: "*", Card: old, Role: Member, Added: everBefore(), Withdrawn: time.Time(newTimestamp(at))})
 	t.number++
 	return nil
 }
@@ -115,13 +130,3 @@ func (t *TrustList) Retired(site SiteID) bool {
 
 // everBefore is a time before any that a list notes by itself.
 func everBefore() time.Time { return time.Unix(0, 0).UTC() }
-
-// began is when the list's own site came into being.
-func (t *TrustList) began() time.Time {
-	for n := range t.entries {
-		if t.founding(&t.entries[n]) {
-			return t.entries[n].Added
-		}
-	}
-	return time.Time{}
-}

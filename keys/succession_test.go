@@ -218,15 +218,15 @@ func TestRetireClosesWhatTheOldIdentityKnew(t *testing.T) {
 		a.System.Remove(keys.GrantName("b", id, a.Identity.ID())) // the storage hides what the old identity had
 	}
 
-	if err := heir.Trust.Retire(b.Identity.Card()); !errors.Is(err, keys.ErrMalformed) {
+	if err := heir.Trust.Retire(b.Identity.Card(), clock.Now()); !errors.Is(err, keys.ErrMalformed) {
 		t.Errorf("retired a site of its own: %v", err)
 	}
-	if err := heir.Trust.Retire(heir.Identity.Card()); !errors.Is(err, keys.ErrMalformed) {
+	if err := heir.Trust.Retire(heir.Identity.Card(), clock.Now()); !errors.Is(err, keys.ErrMalformed) {
 		t.Errorf("retired itself: %v", err)
 	}
 	number := heir.Trust.Number()
 	for range 2 {
-		if err := heir.Trust.Retire(a.Identity.Card()); err != nil || heir.Trust.Number() != number+1 || !heir.Trust.Retired(a.Identity.ID()) {
+		if err := heir.Trust.Retire(a.Identity.Card(), clock.Now()); err != nil || heir.Trust.Number() != number+1 || !heir.Trust.Retired(a.Identity.ID()) {
 			t.Fatalf("number %d, %v", heir.Trust.Number(), err)
 		}
 	}

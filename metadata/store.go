@@ -130,11 +130,13 @@ type Store interface {
 	// DeleteCredential removes a credential; no error where there is none.
 	DeleteCredential(ctx context.Context, accessKeyID string) error
 
-	// AddJob adds a waiting job; Progress and what stands behind it are not read. The same one again is no error; ErrConflict
-	// where another of its kind and bucket is not over, or has its ID.
+	// AddJob adds a waiting job, with the Progress that it begins with; what stands behind that is not read. The same one again is
+	// no error; ErrConflict where another of its kind and bucket is not over, or has its ID.
 	AddJob(ctx context.Context, job Job) error
 	// Job gives one job, or ErrNotFound.
 	Job(ctx context.Context, id string) (Job, error)
+	// LastJob gives the newest job of a kind and bucket, over or not, or ErrNotFound.
+	LastJob(ctx context.Context, kind, bucket string) (Job, error)
 	// Jobs gives the newest jobs, newest first; OpenJobs those that are not over, oldest first.
 	Jobs(ctx context.Context, limit int) ([]Job, error)
 	OpenJobs(ctx context.Context) ([]Job, error)
@@ -144,8 +146,9 @@ type Store interface {
 	// UpdateJob writes Progress, State and Message of a running job, and says whether somebody asked to cancel it. ErrConflict
 	// where it is not running under job.Lease; the same last state again is no error.
 	UpdateJob(ctx context.Context, job Job) (cancelled bool, err error)
-	// CancelJob ends a waiting job, and asks the holder of a running one to end it. A job that is over stays as it is, without
-	// an error. ErrNotFound where there is none.
+	// CancelJob ends a waiting job without Progress, and asks the holder of any other, or who takes it next, to end it: what such
+	// a one has begun is not the store's to judge. A job that is over stays as it is, without an error. ErrNotFound where there is
+	// none.
 	CancelJob(ctx context.Context, id string) error
 	// LockJob takes the lock that the holder of a job has, waiting as LockKey does. It may be held for days; callers hold one
 	// at a time.
@@ -160,7 +163,8 @@ type Store interface {
 	// as they stand now for that identity.
 	UnstagedRows(ctx context.Context, to keys.SiteID, kind SealedKind, after string, limit int) ([]SealedRow, error)
 	// StageSealed notes what a row will hold in place of row.Sealed when the site takes on that identity. Nothing reads it
-	// before; it replaces what was noted of the row for the same identity.
+	// before; it replaces what was noted of the row for the same identity. Of an upload nothing is noted, without an error,
+	// where it does not hold row.Sealed any more; and with its SealedDEK goes what was noted of it, at once.
 	StageSealed(ctx context.Context, to keys.SiteID, row SealedRow, next []byte) error
 	// TakeIdentity makes the store that of another identity, all at once or not at all: every row holds what was staged
 	// for it, active KEKs of other creators become read-only, and the trust list is that identity's. ErrConflict while a row is not staged as

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"cofre/checksum"
+	"cofre/proxy"
 	"cofre/sigv4/sigv4test"
 )
 
@@ -298,7 +299,8 @@ func TestConditionalAnswersHaveTheHeadersOfS3(t *testing.T) {
 // TestSlowReadersGetTheirAnswerAndThoseWhoStopDoNotHoldIt: the one takes longer than a stall may last, and moves; the other
 // does not move.
 func TestSlowReadersGetTheirAnswerAndThoseWhoStopDoNotHoldIt(t *testing.T) {
-	s := newSite(t, diskStorage(t), siteConfig{limits: shortPatience()})
+	limits := proxy.Limits{DownloadStall: 2 * time.Second} // short, and longer than a busy machine takes for two megabytes
+	s := newSite(t, diskStorage(t), siteConfig{limits: limits})
 	b := s.bucket(t, "slow")
 	body := pattern(24 << 20) // more than the buffers of both ends
 	s.put(t, b, "k", body)
@@ -312,7 +314,7 @@ func TestSlowReadersGetTheirAnswerAndThoseWhoStopDoNotHoldIt(t *testing.T) {
 	}
 	var got bytes.Buffer
 	for range 8 {
-		time.Sleep(shortPatience().DownloadStall / 4)
+		time.Sleep(limits.DownloadStall / 4)
 		if _, err := io.CopyN(&got, resp.Body, 2<<20); err != nil {
 			t.Fatal(err)
 		}

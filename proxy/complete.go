@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"cofre/metadata"
 	"cofre/s3api"
@@ -24,7 +25,12 @@ type intent struct {
 	List []listedPart `json:"list"`
 	// Salts name the chosen attempt of each part, in the same order.
 	Salts [][]byte `json:"salts"`
+	// At is when it was decided, by the store's clock; zero in documents from before there was such a time.
+	At time.Time `json:"at,omitzero"`
 }
+
+// completeEnds is the age of an intent at which the backend has ended what it was asked to do, well beyond any limit on an answer.
+const completeEnds = 15 * time.Minute
 
 type listedPart struct {
 	Number int    `json:"n"`
@@ -152,7 +158,7 @@ func (h *Handler) begin(ctx context.Context, rq *request, up *openUpload, list [
 	if _, err := h.objectChecksum(rq, up, chosen); err != nil {
 		return nil, err
 	}
-	doc := intent{List: want}
+	doc := intent{List: want, At: h.store.Now()}
 	for _, p := range chosen {
 		doc.Salts = append(doc.Salts, p.Salt[:])
 	}
@@ -239,6 +245,19 @@ func (h *Handler) abortTooLate(ctx context.Context, rq *request, header http.Hea
 		}
 	}
 	return s3api.ErrNoSuchUpload
+}
+
+// mayAbort refuses to abort an upload whose parts the backend may be joining at this moment: Ceph RGW 16 takes both, answers the
+// Complete by success, and throws the parts away.
+func (h *Handler) mayAbort(up metadata.Upload) error {
+	var stored intent
+	if err := json.Unmarshal(up.Intent, &stored); err != nil {
+		return err
+	}
+	if h.store.Now().Before(stored.At.Add(completeEnds)) {
+		return s3api.ErrOperationAborted
+	}
+	return nil
 }
 
 // joined asks whether the object of this upload is there already.

@@ -22,7 +22,7 @@ var (
 	// errIntegrity says that the storage returned something that no holder of the bucket's key wrote under this name.
 	errIntegrity = errors.New("proxy: integrity")
 	// errUnsealed says that an object carries no envelope.
-	errUnsealed = errors.New("proxy: object is not sealed")
+	errUnsealed = errors.New("object is not sealed")
 	// errChanged says that an object was replaced each time it was looked at.
 	errChanged = errors.New("proxy: object kept changing")
 	// errLayoutUnavailable says that the layout of a multipart object is not there (yet: replication lags).
@@ -105,7 +105,7 @@ func (h *Handler) fail(rq *request, err error) {
 	e := rq.describe(answerTo(err))
 	rq.event.Code = e.Code
 	h.note(rq.target(), err)
-	if e.Status >= http.StatusInternalServerError || errors.Is(err, keys.ErrNotRecipient) || errors.Is(err, keys.ErrMayNotWrite) {
+	if e.Status >= http.StatusInternalServerError || errors.Is(err, keys.ErrNotRecipient) || errors.Is(err, keys.ErrMayNotWrite) || isUnsealed(err) {
 		rq.event.Detail = detail(err)
 	}
 	if rq.w.status != 0 || errors.Is(err, http.ErrAbortHandler) {

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"cofre/proxy"
 )
 
 // clientTransport is shared by all clients of these tests, so that its idle connections can be closed before leaks are
@@ -15,6 +17,7 @@ var clientTransport = &http.Transport{DisableCompression: true, MaxIdleConnsPerH
 
 // TestMain fails when the tests leave a goroutine behind: a request that never ends, a body that nobody closed.
 func TestMain(m *testing.M) {
+	proxy.WaitBriefly()
 	code := m.Run()
 	clientTransport.CloseIdleConnections()
 	if code == 0 {

@@ -94,7 +94,7 @@ func (h *Handler) createMultipartUpload(rq *request) error {
 		return err
 	}
 	attributes := uploadAttributes{SSE: resp.Header.Get(headerSSE), KMSKey: resp.Header.Get(headerKMSKey), Care: care}
-	if head.deposit && rq.encryption.customerKey != nil {
+	if head.kek.Deposit() && rq.encryption.customerKey != nil {
 		attributes.CustomerKey = newCustomerKeyCheck(rq.encryption.customerKey)
 	}
 	own, err := json.Marshal(attributes)
@@ -105,7 +105,7 @@ func (h *Handler) createMultipartUpload(rq *request) error {
 		ID: id, Bucket: t.Bucket, Key: t.Key, Envelope: head.raw, Initiator: rq.who.AccessKeyID,
 		ChecksumAlgorithm: alg, ChecksumType: kind, ContentType: attrs.Headers["content-type"], Attributes: own,
 	}
-	if rq.encryption.customerKey != nil || head.deposit {
+	if rq.encryption.customerKey != nil || head.kek.Deposit() {
 		// Complete comes without the customer's key and has to write the layout all the same; and what a site deposits no
 		// replica of it can open again.
 		up.SealedDEK = h.ring.SealDEK(head.dek, head.raw[:])
@@ -320,6 +320,9 @@ func (h *Handler) abortMultipartUpload(rq *request) error {
 		}
 		if joined {
 			return h.abortTooLate(ctx, rq, header)
+		}
+		if err := h.mayAbort(up); err != nil {
+			return err
 		}
 	case err != nil && !errors.Is(err, metadata.ErrNotFound):
 		return err

@@ -1,11 +1,9 @@
 package proxy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -55,6 +53,8 @@ type RewriteMarker struct {
 	Pass      int    `json:"pass,omitempty"`
 	Key       []byte `json:"key,omitempty"`
 	VersionID string `json:"version,omitempty"`
+	// Waiting says that the pass is over, but for objects that the storage may still be joining.
+	Waiting bool `json:"waiting,omitempty"`
 }
 
 // RewriteReport counts what RewriteBucket has met in this pass, and what it did in all of them.
@@ -107,34 +107,64 @@ const (
 // clients read and write. A client that writes meanwhile wins. Size, ETag, checksums, parts, attributes, tags, ACL and protection
 // stay; Last-Modified, the version id and, on Ceph RGW, the owner change. It acts as the site's own backend user.
 //
-// An error ends the walk, which may be taken up again: nothing that is done is done twice.
+// An error ends the walk, which may be taken up again: nothing that is done is done twice. Where the storage may still be joining the
+// parts of an object, the walk ends with an error that passes (see Passes) and the object is found as "unsettled": taken up again an
+// hour later, it goes on.
 func (h *Handler) RewriteBucket(ctx context.Context, bucket string, c RewriteConfig) (RewriteReport, error) {
 	w, err := h.newRewriter(ctx, bucket, c)
 	if err != nil {
 		return c.Report, err
 	}
-	if err := w.settlePending(ctx); err != nil {
+	if err := w.takeUp(ctx); err != nil {
 		return w.reported(), err
 	}
 	for {
-		before, closed := w.reported(), w.closedCount()
-		if err := w.walk(ctx); err != nil {
-			return w.reported(), err
+		again, err := w.pass(ctx)
+		if err == nil && !again {
+			err = w.openUploads(ctx)
 		}
-		if err := w.look(ctx); err != nil {
-			return w.reported(), err
-		}
-		after := w.reported()
-		did := after.Rewritten+after.Dropped > before.Rewritten+before.Dropped && w.at.Pass+1 < rewritePasses
-		// What lay under a KEK that was closed meanwhile was passed by as good.
-		if c.ListOnly || !did && w.closedCount() == closed {
-			err := w.openUploads(ctx)
+		if err != nil || !again {
 			return w.reported(), err
 		}
 		if err := w.nextPass(ctx); err != nil {
 			return w.reported(), err
 		}
 	}
+}
+
+// takeUp goes on where an earlier walk stopped.
+func (w *rewriter) takeUp(ctx context.Context) error {
+	if err := w.settlePending(ctx); err != nil || !w.at.Waiting {
+		return err
+	}
+	// All but these had its turn. What they have become is for another pass to see.
+	if _, err := w.settleRest(ctx); err != nil {
+		return err
+	}
+	return w.nextPass(ctx)
+}
+
+// pass walks through what is left of the bucket, and says whether it has to be done once more.
+func (w *rewriter) pass(ctx context.Context) (again bool, err error) {
+	before := w.reported()
+	if err := w.walk(ctx); err != nil {
+		return false, err
+	}
+	if err := w.look(ctx); err != nil || w.cfg.ListOnly {
+		return false, err
+	}
+	settled, err := w.settleRest(ctx)
+	if isJoining(err) {
+		waits := w.at
+		waits.Waiting = true
+		return false, errors.Join(err, w.checkpoint(ctx, waits))
+	}
+	if err != nil {
+		return false, err
+	}
+	after := w.reported()
+	did := settled || after.Rewritten+after.Dropped > before.Rewritten+before.Dropped
+	return did && w.at.Pass+1 < rewritePasses || w.began.Before(w.sealedUntil), nil
 }
 
 // rewriter is one RewriteBucket on its way.
@@ -149,91 +179,33 @@ type rewriter struct {
 	active     keys.KEKID
 	closed     map[keys.KEKID]bool // of the KEKs that the store knows
 	versioning string              // Enabled, Suspended or, where there never was any, empty
+	// sealedUntil is how long other replicas may go on sealing under a KEK that this walk leaves behind. A pass that began
+	// earlier, at began, has not seen all of that.
+	began, sealedUntil time.Time
 
 	mu      sync.Mutex // guards what follows, and the calls of Progress and Found
 	report  RewriteReport
 	pending map[string]PendingRewrite
 }
 
-func (h *Handler) newRewriter(ctx context.Context, bucket string, c RewriteConfig) (*rewriter, error) {
-	if c.Parallel <= 0 {
-		c.Parallel = defaultRewriteParallel
-	}
+func (h *Handler) rewriterOf(bucket string, c RewriteConfig) *rewriter {
 	w := &rewriter{h: h, bucket: bucket, cfg: c, at: c.From, report: c.Report, pending: map[string]PendingRewrite{}}
 	for _, p := range c.Pending {
 		w.pending[string(p.Key)] = p
 	}
+	return w
+}
+
+func (h *Handler) newRewriter(ctx context.Context, bucket string, c RewriteConfig) (*rewriter, error) {
+	if c.Parallel <= 0 {
+		c.Parallel = defaultRewriteParallel
+	}
+	w := h.rewriterOf(bucket, c)
 	w.site = h.userOwner(ctx, access.SiteUser)
 	if err := w.look(ctx); err != nil || c.ListOnly {
 		return w, err
 	}
 	return w, h.guard(ctx, bucket)
-}
-
-// look reads what may have changed since the last page: the states of the KEKs, the active one, and the bucket's versioning.
-func (w *rewriter) look(ctx context.Context) error {
-	if err := w.lookVersioning(ctx); err != nil {
-		return err
-	}
-	stored, err := w.h.store.KEKs(ctx, w.bucket)
-	if err != nil {
-		return err
-	}
-	w.closed = make(map[keys.KEKID]bool, len(stored))
-	for _, k := range stored {
-		w.closed[k.ID] = k.State == keys.Closed
-	}
-	if !w.cfg.ListOnly || w.cfg.All {
-		return w.lookActive(ctx)
-	}
-	return nil
-}
-
-// lookVersioning also finds out whether there is such a bucket, before a KEK is made for it.
-func (w *rewriter) lookVersioning(ctx context.Context) error {
-	var q s3api.Query
-	q.Set("versioning", "")
-	resp, err := w.h.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodGet, Bucket: w.bucket, Query: q})
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	w.versioning, err = s3api.ScanVersioning(resp.Body)
-	return err
-}
-
-// lookActive learns the active KEK, and waits until this process seals under the one that the store names: for a while after a
-// rotation at another replica it goes on with the old one, which may be just what is to be left behind.
-func (w *rewriter) lookActive(ctx context.Context) error {
-	for deadline := time.Now().Add(2 * keys.StateTTL); ; {
-		kek, err := w.h.ring.Active(ctx, w.bucket)
-		if err != nil {
-			return err
-		}
-		stored, err := w.h.store.ActiveKEK(ctx, w.bucket, w.h.cfg.Site)
-		if err != nil && !errors.Is(err, keys.ErrKEKNotFound) {
-			return err
-		}
-		if w.active = kek.ID(); err == nil && w.active == stored.ID {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return cmp.Or(err, keys.ErrKEKUnavailable)
-		}
-		if err := sleep(ctx, rewritePause); err != nil {
-			return err
-		}
-	}
-}
-
-// closedCount says how many KEKs are closed, as of the last look.
-func (w *rewriter) closedCount() (n int) {
-	for _, closed := range w.closed {
-		if closed {
-			n++
-		}
-	}
-	return n
 }
 
 // walk goes through the bucket, all versions, from where it stands.
@@ -299,8 +271,13 @@ func (w *rewriter) checkpoint(ctx context.Context, at RewriteMarker) error {
 	return w.cfg.Checkpoint(ctx, at, w.reported())
 }
 
-// nextPass begins anew: what was found then counts, not what was found before.
+// nextPass begins anew: what was found then counts, not what was found before. It may well be the last one, so it begins when no
+// replica seals any more under what is to be left behind.
 func (w *rewriter) nextPass(ctx context.Context) error {
+	if err := sleep(ctx, time.Until(w.sealedUntil)); err != nil {
+		return err
+	}
+	w.began = time.Now()
 	w.count(func(r *RewriteReport) { r.Looked, r.Already, r.Refused, r.Left = 0, 0, 0, 0 })
 	return w.checkpoint(ctx, RewriteMarker{Pass: w.at.Pass + 1})
 }
@@ -358,21 +335,6 @@ func (w *rewriter) openUploads(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-// chosen says whether what lies under a KEK is to be rewritten.
-func (w *rewriter) chosen(ctx context.Context, id keys.KEKID) (bool, error) {
-	switch {
-	case len(w.cfg.KEKs) > 0:
-		return slices.Contains(w.cfg.KEKs, id), nil
-	case w.cfg.All:
-		return id != w.active, nil
-	}
-	if closed, known := w.closed[id]; known {
-		return closed, nil
-	}
-	_, state, err := w.h.ring.Open(ctx, w.bucket, id) // another site's, which this one has not met yet
-	return state == keys.Closed, err
 }
 
 // Passes says whether an error of RewriteBucket may be gone by itself: the storage or the store does not answer.

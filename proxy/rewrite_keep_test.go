@@ -39,6 +39,32 @@ func TestProtectionOfARewrittenObjectIsKept(t *testing.T) {
 	}
 }
 
+// TestANullVersionOutlivesASuspensionDuringTheWalk: what is written then takes the place of the null version.
+func TestANullVersionOutlivesASuspensionDuringTheWalk(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, rgwStorage(t), siteConfig{})
+	b := s.bucket(t, "suspending")
+	for _, key := range []string{"k", "parts"} {
+		s.put(t, b, key, []byte("null version"))
+	}
+	s.enableVersioning(t, b)
+	s.put(t, b, "k", []byte("a version"))
+	s.uploadTwo(t, b, "parts", pattern(5<<20), []byte("a version"), "")
+	n := s.closed(t, b, siteConfig{})
+	report, kinds := n.rewrite(t, b, proxy.RewriteConfig{Throttle: atFirstByte(func() {
+		s.send(t, sub2("PUT", b, "", "versioning", "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>")).want(t, 200, "")
+	})})
+	if report.Rewritten != 0 || !slices.Contains(kinds, "k suspended") || !slices.Contains(kinds, "parts suspended") {
+		t.Errorf("%+v, %v", report, kinds)
+	}
+	for _, key := range []string{"k", "parts"} {
+		got := n.send(t, request{method: "GET", bucket: b, key: key, query: "versionId=null"}).want(t, 200, "")
+		if string(got.body) != "null version" {
+			t.Errorf("the null version of %s is now %d bytes", key, len(got.body))
+		}
+	}
+}
+
 // unprotect lets a bucket's legal holds go, so that whoever tidies up after the tests can.
 func (s *site) unprotect(bucket string) {
 	list, err := s.raw.ListObjectVersions(context.Background(), &s3.ListObjectVersionsInput{Bucket: &bucket})

@@ -80,7 +80,7 @@ func TestARewriteThatDidNotCommitLeavesNothing(t *testing.T) {
 		if err != nil || len(noted) == 0 { // the object is refused, the walk goes on
 			t.Fatalf("%v, %d notes", err, len(noted))
 		}
-		if report, kinds := s.rewrite(t, b, proxy.RewriteConfig{Pending: noted[:1]}); report.Rewritten != 1 || len(kinds) > 0 {
+		if report, kinds := s.rewrite(t, b, proxy.RewriteConfig{Pending: longAgo(noted[:1])}); report.Rewritten != 1 || len(kinds) > 0 {
 			t.Errorf("%+v, %v", report, kinds)
 		}
 		ups, err := st.raw.ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: &b})

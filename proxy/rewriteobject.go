@@ -13,10 +13,10 @@ import (
 	"cofre/seal"
 )
 
-const (
-	rewriteAttempts = 4
-	rewritePause    = 500 * time.Millisecond // doubled with each failure that may pass
-)
+const rewriteAttempts = 4
+
+// rewritePause is doubled with each failure that may pass. A variable for tests.
+var rewritePause = 500 * time.Millisecond
 
 // errOvertaken says that the object is not, or no longer, the one that was read: somebody else wrote.
 var errOvertaken = errors.New("proxy: object was written meanwhile")
@@ -62,6 +62,8 @@ func (w *rewriter) givenUp(ctx context.Context, e s3api.ListEntry, err error) er
 	var refused *rewriteRefusal
 	f := RewriteFinding{Key: e.Key, VersionID: shownVersion(e.VersionID)}
 	switch {
+	case isJoining(err):
+		f.Kind, f.Reason = "unsettled", err.Error()
 	case hasCode(err, s3api.ErrNoSuchBucket.Code):
 		return err
 	case hasStatus(err, http.StatusNotFound):
@@ -106,7 +108,7 @@ func mayPassBy(err error) bool {
 		return false
 	}
 	status := answerTo(err).Status
-	return status == http.StatusServiceUnavailable || errors.Is(err, metadata.ErrLockTimeout) || errors.Is(err, metadata.ErrLockLost) ||
+	return isJoining(err) || status == http.StatusServiceUnavailable || errors.Is(err, metadata.ErrLockTimeout) || errors.Is(err, metadata.ErrLockLost) ||
 		hasStatus(err, http.StatusConflict)
 }
 
@@ -249,5 +251,5 @@ func (w *rewriter) rewrite(ctx context.Context, e s3api.ListEntry) error {
 		return err
 	}
 	w.count(func(r *RewriteReport) { r.Rewritten++; r.Bytes += src.record.Size })
-	return w.replaced(context.WithoutCancel(ctx), rq, p, versionOf(made))
+	return w.replaced(ctx, rq, p, versionOf(made))
 }

@@ -85,6 +85,10 @@ func (w *rewriter) putParts(ctx context.Context, rq *request, src *rewriteSource
 	}
 	committing = true // from here on what there is of the upload is settled by its note
 	made, etag, err := w.h.backendComplete(commit, rq, up, chosen)
+	if isRefused(err) {
+		w.forget(p)
+		committing = false
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +99,11 @@ func (w *rewriter) putParts(ctx context.Context, rq *request, src *rewriteSource
 	rec.Began = rq.began
 	w.h.committed(commit.ctx, rq, rec)
 	return made, w.careFor(commit.ctx, rq, p, made)
+}
+
+// isRefused says that the storage was asked to join parts and will not: the error is an answer, and about the request.
+func isRefused(err error) bool {
+	return hasStatus(err, http.StatusBadRequest) || hasStatus(err, http.StatusForbidden)
 }
 
 // createUpload begins an upload on the backend that carries a new envelope.

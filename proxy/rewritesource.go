@@ -50,7 +50,7 @@ func (w *rewriter) source(ctx context.Context, rq *request, e s3api.ListEntry, h
 		return nil, err
 	}
 	src.owner = e.OwnerID
-	if err := w.mayReplace(ctx, rq, src); err != nil {
+	if err := w.mayReplace(ctx, rq, src, w.versioning); err != nil {
 		src.close()
 		return nil, err
 	}
@@ -109,8 +109,8 @@ func keepsETag(rec *metadata.Record) error {
 
 // mayReplace refuses where the new object would take the place of a version that is not the one rewritten: with versioning
 // suspended every write becomes the null version.
-func (w *rewriter) mayReplace(ctx context.Context, rq *request, src *rewriteSource) error {
-	if w.versioning != "Suspended" || versionOf(src.header) == metadata.NullVersion {
+func (w *rewriter) mayReplace(ctx context.Context, rq *request, src *rewriteSource, versioning string) error {
+	if versioning != "Suspended" || versionOf(src.header) == metadata.NullVersion {
 		return nil
 	}
 	_, err := w.h.headOf(ctx, rq, target{Bucket: src.Bucket, Key: src.Key, VersionID: metadata.NullVersion})
@@ -143,7 +143,11 @@ func (w *rewriter) unchanged(ctx context.Context, rq *request, src *rewriteSourc
 	if !sameHeader(keep, src.keep) {
 		return errOvertaken
 	}
-	return nil
+	versioning, err := w.versioningNow(ctx) // last of all, since no lock stands between this and who suspends it
+	if err != nil {
+		return err
+	}
+	return w.mayReplace(ctx, rq, src, versioning)
 }
 
 // is says whether a HEAD of the key shows this object.

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"cofre/access"
 	"cofre/keys"
 	"cofre/proxy"
 	"cofre/seal"
@@ -116,6 +118,48 @@ func (s *site) leaves(t *testing.T, bucket string, other *site) {
 	if _, err := s.ring.Revoke(t.Context(), bucket, other.identity.ID()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestNothingIsCommittedUnderAKEKThatWasClosedMeanwhile: its body was on its way when somebody left, who has that key.
+func TestNothingIsCommittedUnderAKEKThatWasClosedMeanwhile(t *testing.T) {
+	st := diskStorage(t)
+	var s *site
+	closes := true
+	s = newSite(t, st, siteConfig{wrap: func(next proxy.Backend) proxy.Backend {
+		return beforePut{next, func(bucket string) {
+			if !closes {
+				return
+			}
+			if err := s.store.CloseKEKs(context.Background(), bucket); err != nil {
+				t.Error(err)
+			}
+		}}
+	}})
+	bucket := s.bucket(t, "closed")
+	put := func() error {
+		_, err := s.client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: str("k"), Body: bytes.NewReader(pattern(100_000))})
+		return err
+	}
+	wantCode(t, put(), "SlowDown")
+	s.send(t, request{method: "GET", bucket: bucket, key: "k"}).want(t, 404, "NoSuchKey")
+	closes = false
+	s.ring.Forget(bucket) // instead of waiting until its state is read again
+	if err := put(); err != nil {
+		t.Error(err)
+	}
+}
+
+// beforePut does something when the storage is about to be sent an object.
+type beforePut struct {
+	proxy.Backend
+	act func(bucket string)
+}
+
+func (b beforePut) Do(ctx context.Context, as access.BackendUser, rq *proxy.BackendRequest) (*proxy.BackendResponse, error) {
+	if rq.Method == "PUT" && rq.Key == "k" {
+		b.act(rq.Bucket)
+	}
+	return b.Backend.Do(ctx, as, rq)
 }
 
 func TestCustomerKeysUnderSharing(t *testing.T) {

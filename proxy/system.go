@@ -17,6 +17,9 @@ import (
 // maxSystemDocument bounds what is read from the system bucket: a layout of 10,000 parts is about 1.1 MB.
 const maxSystemDocument = 8 << 20
 
+// ErrSystemDenied says that the storage does not let this site's user do in the system bucket what it has to.
+var ErrSystemDenied = errors.New("the site's user may not")
+
 // System keeps KEK records, grants and layouts in the system bucket, always under the site's own identity. It implements
 // keys.System. Whoever runs the storage may write there too: every document is judged by its signature or its key.
 type System struct {
@@ -84,6 +87,9 @@ func systemError(verb string, err error) error {
 	var s3 *s3api.Error
 	if !errors.As(err, &s3) {
 		return fmt.Errorf("%s system bucket: %w", verb, err)
+	}
+	if s3.Status == http.StatusForbidden {
+		return fmt.Errorf("%s system bucket: %w: %w: %d %s", verb, ErrBackendUnavailable, ErrSystemDenied, s3.Status, s3.Code)
 	}
 	return fmt.Errorf("%s system bucket: %w: %d %s", verb, ErrBackendUnavailable, s3.Status, s3.Code)
 }

@@ -19,10 +19,11 @@ var sealedMagic = []byte("cofre\x01")
 // else the error that the reader gets.
 func (h *Handler) passed(ctx context.Context, rd reading, t target, found error) (*unsealedObject, error) {
 	var plain *unsealedObject
-	if !errors.As(found, &plain) || !h.cfg.Bucket(t.Bucket).PassUnsealed {
+	if !errors.As(found, &plain) {
 		return nil, found
 	}
-	if rd.customerKey != nil {
+	passes := h.cfg.Bucket(t.Bucket).PassUnsealed
+	if passes && rd.customerKey != nil {
 		return nil, s3api.ErrInvalidRequest.With("The encryption parameters are not applicable to this object.")
 	}
 	err := h.mayPass(ctx, t, versionOf(plain.header))
@@ -31,6 +32,9 @@ func (h *Handler) passed(ctx context.Context, rd reading, t target, found error)
 		if _, again := h.probe(ctx, rd.as, t); again == nil {
 			return nil, errChanged
 		}
+	}
+	if !passes && !errors.Is(err, errIntegrity) {
+		return nil, found // refused in any case; that it took a sealed object's place is a finding besides
 	}
 	return plain, err
 }

@@ -286,3 +286,50 @@ func TestAnUnsealedObjectThatIsReplacedIsNotMixed(t *testing.T) {
 		m.after = nil
 	}
 }
+
+// TestPlaintextInPlaceOfASealedObjectIsAFinding where such objects are refused in any case too: somebody put it there.
+func TestPlaintextInPlaceOfASealedObjectIsAFinding(t *testing.T) {
+	eachStorage(t, func(t *testing.T, st *storage) {
+		s := newSite(t, st, siteConfig{})
+		b := s.bucket(t, "swapped")
+		s.put(t, b, "k", []byte("sealed"))
+		for _, key := range []string{"k", "stranger"} {
+			must(s.raw.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &b, Key: &key, Body: bytes.NewReader([]byte("plaintext"))}))
+		}
+		got := s.send(t, request{method: "GET", bucket: b, key: "k"}).want(t, 500, "InternalError")
+		if detail := fmt.Sprint(s.logged(got.header.Get("X-Amz-Request-Id"), "detail")); !strings.Contains(detail, "unsealed") {
+			t.Errorf("the log says %q", detail)
+		}
+		s.send(t, request{method: "HEAD", bucket: b, key: "k"}).want(t, 500, "")
+		if n := s.findings(t, "unsealed"); n != 2 {
+			t.Errorf("%v findings were counted", n)
+		}
+		got = s.send(t, request{method: "GET", bucket: b, key: "stranger"}).want(t, 403, "AccessDenied")
+		if detail := fmt.Sprint(s.logged(got.header.Get("X-Amz-Request-Id"), "detail")); !strings.Contains(detail, "object is not sealed") {
+			t.Errorf("the log says %q", detail)
+		}
+		if n := s.findings(t, "unsealed"); n != 2 {
+			t.Errorf("%v findings were counted: what was never sealed is none", n)
+		}
+	})
+}
+
+// findings is how many integrity findings of a kind were counted.
+func (s *site) findings(t *testing.T, kind string) float64 {
+	t.Helper()
+	families, err := s.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != "cofre_integrity_findings_total" {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			if m.GetLabel()[0].GetValue() == kind {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}

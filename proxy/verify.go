@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,6 +63,7 @@ type look func(ctx context.Context) *Finding
 type suspect struct {
 	look    look
 	finding *Finding
+	stands  bool // it looked so before
 }
 
 // verification is one run of Verify.
@@ -72,6 +75,10 @@ type verification struct {
 	// expires says that the bucket has lifecycle rules, by which the backend removes objects without a word.
 	expires bool
 	layouts *idFilter // object ids that have, or are going to have, a layout
+
+	// held are findings that wait for others whose keys come before theirs: no more than one page of the listing and one of the
+	// rows can make.
+	held []Finding
 
 	mu     sync.Mutex // guards report, and the calls of cfg.Found and cfg.Progress
 	report VerifyReport
@@ -102,7 +109,9 @@ func (h *Handler) Verify(ctx context.Context, bucket string, c VerifyConfig) (Ve
 	v := &verification{h: h, bucket: bucket, cfg: c, begun: h.cfg.Clock(), layouts: newIDFilter()}
 	v.report.Kinds = map[FindingKind]int64{}
 	for _, step := range []func(context.Context) error{v.lifecycle, v.keks, v.objectsAndRows, v.uploads, v.orphans} {
-		if err := step(ctx); err != nil {
+		err := step(ctx)
+		v.release(everything)
+		if err != nil {
 			return v.snapshot(), err
 		}
 	}
@@ -145,8 +154,21 @@ func (v *verification) tell(f Finding) {
 	v.cfg.Found(f)
 }
 
+// release tells of the findings held whose keys come now, in order of key.
+func (v *verification) release(now func(key string) bool) {
+	slices.SortStableFunc(v.held, func(a, b Finding) int { return cmp.Compare(a.Key, b.Key) })
+	n := 0
+	for n < len(v.held) && now(v.held[n].Key) {
+		v.tell(v.held[n])
+		n++
+	}
+	v.held = slices.Delete(v.held, 0, n)
+}
+
+func everything(string) bool { return true }
+
 // examine takes some looks. What looks wrong is let settle and looked at anew: only what then looks wrong in the very same way
-// is told, and what looks another way each time is somebody's work in progress.
+// is a finding, held until release, and what looks another way each time is somebody's work in progress.
 func (v *verification) examine(ctx context.Context, looks []look) error {
 	suspects := make([]suspect, len(looks))
 	for i, l := range looks {
@@ -163,7 +185,7 @@ func (v *verification) examine(ctx context.Context, looks []look) error {
 	return ctx.Err()
 }
 
-// round looks at all suspects once. It tells of those that look as they did before, and gives those that look wrong anew.
+// round looks at all suspects once. It holds what looks as it did before, and gives those that look wrong anew.
 func (v *verification) round(ctx context.Context, suspects []suspect) []suspect {
 	var each errgroup.Group
 	each.SetLimit(v.cfg.Parallel)
@@ -175,17 +197,17 @@ func (v *verification) round(ctx context.Context, suspects []suspect) []suspect 
 			s := &suspects[i]
 			before := s.finding
 			s.finding = s.look(ctx)
-			if ctx.Err() == nil && s.finding.same(before) {
-				v.tell(*s.finding)
-				s.finding = nil
-			}
+			s.stands = ctx.Err() == nil && s.finding.same(before)
 			return nil
 		})
 	}
 	_ = each.Wait() // looks give findings, no errors
 	left := suspects[:0]
 	for _, s := range suspects {
-		if s.finding != nil {
+		switch {
+		case s.stands:
+			v.held = append(v.held, *s.finding)
+		case s.finding != nil:
 			left = append(left, s)
 		}
 	}

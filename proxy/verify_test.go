@@ -264,3 +264,42 @@ func (s *site) disturb(bucket, key string, act int, deletes *sync.RWMutex) {
 		_, _ = s.client.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &bucket, Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: &key}}}})
 	}
 }
+
+func TestVerifyTellsFindingsInOrderOfKey(t *testing.T) {
+	s := newSite(t, diskStorage(t), siteConfig{})
+	b := s.bucket(t, "ordered")
+	var want []string
+	for i := range 12 {
+		key := fmt.Sprintf("%c", 'a'+rune(i))
+		switch i % 3 {
+		case 0: // a row, which is looked at behind the whole page
+			s.put(t, b, key, pattern(10))
+			s.rawDelete(t, b, key)
+		case 1:
+			s.rawPut(t, b, key, pattern(10), nil)
+		case 2:
+			s.put(t, b, key, pattern(10))
+			continue
+		}
+		want = append(want, key)
+	}
+	var got []string
+	findings, _ := s.verify(t, b, proxy.VerifyConfig{})
+	for _, f := range findings {
+		got = append(got, f.Key)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("told in the order %q", got)
+	}
+}
+
+func TestVerifySaysNothingTwice(t *testing.T) {
+	s := newSite(t, diskStorage(t), siteConfig{})
+	b := s.bucket(t, "once")
+	s.put(t, b, "victim", pattern(200_000))
+	flipVictim(100_000)(t, s, b)
+	findings, _ := s.verify(t, b, proxy.VerifyConfig{})
+	if len(findings) != 1 || findings[0].Detail != "A chunk does not open: chunk 1." {
+		t.Errorf("%+v", findings)
+	}
+}

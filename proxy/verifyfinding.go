@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"cofre/keys"
 	"cofre/metadata"
@@ -44,6 +45,20 @@ const (
 	FoundUploadAlone   FindingKind = "upload-without-row"  // info
 	FoundOrphanLayout  FindingKind = "layout-of-no-object" // info
 )
+
+// FindingKinds is all of them, those about KEKs too, in order.
+func FindingKinds() []FindingKind {
+	kinds := []FindingKind{
+		FoundUnsealed, FoundEnvelope, FoundAttributes, FoundSize, FoundHeader, FoundChunk, FoundFooter, FoundLayoutMissing, FoundLayoutAltered,
+		FoundTombstoned, FoundDeposit, FoundClosedKEK, FoundNotRecipient, FoundUntrusted, FoundKEKMissing, FoundUnreadable,
+		FoundRowDiffers, FoundRowAlone, FoundObjectAlone, FoundUploadUnknown, FoundUploadAlone, FoundOrphanLayout,
+	}
+	for _, fault := range []keys.KEKFault{keys.RecordMissing, keys.RecordDiffers, keys.GrantMissing, keys.GrantUntrusted} {
+		kinds = append(kinds, FindingKind(fault))
+	}
+	slices.Sort(kinds)
+	return kinds
+}
 
 // Finding is one thing that is wrong, or worth knowing.
 type Finding struct {
@@ -84,12 +99,61 @@ func (v *verification) finding(t target, seen metadata.Envelope, err error) *Fin
 		return f
 	}
 	f.Kind = kindOf(err)
-	f.Detail = sentences[f.Kind] + ": " + detail(err) + "."
+	f.Detail = sentences[f.Kind]
+	if why := cause(err); why != "" {
+		f.Detail += ": " + why
+	}
+	f.Detail += "."
 	if errors.Is(err, errChanged) {
 		f.state = v.nonce() // it looks like nothing that it looked like before
 	}
 	return f
 }
+
+// Describe says in plain words what reading an object ended in. What is no integrity finding is told as it is.
+func Describe(err error) string {
+	kind := kindOf(err)
+	if kind == FoundUnreadable || kind == FoundUntrusted || kind == FoundKEKMissing {
+		return err.Error()
+	}
+	text := strings.ToLower(sentences[kind][:1]) + sentences[kind][1:]
+	if why := cause(err); why != "" {
+		text += ": " + why
+	}
+	return text
+}
+
+// cause is what an error adds to the sentence of its kind: where it is, and what it is if the sentence has not said that.
+func cause(err error) string {
+	var (
+		sealed    *seal.IntegrityError
+		integrity *integrityError
+	)
+	switch {
+	case errors.As(err, &sealed):
+		var words []string
+		if sealed.Part > 0 { // an object of one part has nothing to name
+			words = append(words, fmt.Sprintf("part %d", sealed.Part))
+		}
+		if sealed.Chunk >= 0 {
+			words = append(words, fmt.Sprintf("chunk %d", sealed.Chunk))
+		}
+		if !slices.Contains(toldByKind, sealed.Fault) {
+			words = append(words, string(sealed.Fault))
+		}
+		return strings.Join(words, ", ")
+	case errors.Is(err, errClosedKEK), errors.Is(err, keys.ErrNotRecipient):
+		return ""
+	case errors.As(err, &integrity) && integrity.err != nil:
+		return integrity.err.Error()
+	case errors.Is(err, errIntegrity):
+		return ""
+	}
+	return detail(err)
+}
+
+// toldByKind are faults whose kind says all that there is to say.
+var toldByKind = []seal.Fault{seal.FaultEnvelope, seal.FaultAttributes, seal.FaultLayout, seal.FaultChunk, seal.FaultFooter}
 
 // absent says that the backend has no object there, or only a delete marker.
 func absent(err error) bool {

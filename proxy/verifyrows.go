@@ -44,6 +44,7 @@ func (v *verification) objectsAndRows(ctx context.Context) error {
 		// The versions of the page's last key may go on on the next one.
 		err := rows.each(ctx, listed, func(key string) bool { return key < page.NextKeyMarker })
 		listed.turn(page.NextKeyMarker)
+		v.release(everything)
 		return err
 	})
 	if err != nil {
@@ -99,11 +100,16 @@ func (w *rowWalk) each(ctx context.Context, listed *listed, within func(key stri
 			}
 			n++
 		}
+		upTo := "" // objects behind these rows wait: rows that come next may stand before them
+		if n > 0 {
+			upTo = w.page[n-1].Key
+		}
 		w.page = w.page[n:]
 		w.v.note(func(r *VerifyReport) { r.Rows += int64(n) })
 		if err := w.v.examine(ctx, looks); err != nil {
 			return err
 		}
+		w.v.release(func(key string) bool { return key <= upTo })
 		if len(w.page) > 0 || w.done {
 			return nil
 		}

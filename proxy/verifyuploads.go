@@ -39,7 +39,9 @@ func (v *verification) storedUploads(ctx context.Context) error {
 			key, id = up.Key, up.ID
 		}
 		v.note(func(r *VerifyReport) { r.Uploads += int64(len(page)) })
-		if err := v.examine(ctx, looks); err != nil || len(page) < rowsPage {
+		err = v.examine(ctx, looks)
+		v.release(everything)
+		if err != nil || len(page) < rowsPage {
 			return err
 		}
 	}
@@ -96,7 +98,9 @@ func (v *verification) backendUploads(ctx context.Context) error {
 		for i, up := range page.Uploads {
 			looks[i] = v.backendUpload(up.Key, up.UploadID)
 		}
-		if err := v.examine(ctx, looks); err != nil || !page.Truncated {
+		err = v.examine(ctx, looks)
+		v.release(everything)
+		if err != nil || !page.Truncated {
 			return err
 		}
 		if page.NextKeyMarker == q.Get("key-marker") && page.NextUploadIDMarker == q.Get("upload-id-marker") {

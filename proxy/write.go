@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"sort"
@@ -66,6 +67,9 @@ func (h *Handler) write(ctx context.Context, rq *request, n newObject) (*written
 	var footer seal.Footer
 	body := seal.NewEncrypter(sealed.dek, sealed.envelope.ObjectID, part, n.body, func() (seal.Footer, error) {
 		footer = n.digests()
+		if err := h.stillSeals(commit.ctx, sealed.kek); err != nil {
+			return footer, err
+		}
 		return footer, commit.begin()
 	})
 	defer body.Close()
@@ -98,9 +102,22 @@ func passExpect(header http.Header, rq *request) {
 	}
 }
 
+// stillSeals refuses to commit an object under a KEK that was closed while its body was on its way: whoever has left could open it.
+// The client sends it again, under the next one.
+func (h *Handler) stillSeals(ctx context.Context, kek keys.KEK) error {
+	if kek.Deposit() {
+		return nil // it is in no store, and changes with the trust list
+	}
+	_, state, err := h.ring.Open(ctx, kek.Bucket(), kek.ID())
+	if err == nil && state == keys.Closed {
+		err = fmt.Errorf("%w: KEK %s was closed while the body was sent", keys.ErrKEKUnavailable, kek.ID())
+	}
+	return err
+}
+
 // sealedHead is what a new object or upload carries in its metadata.
 type sealedHead struct {
-	deposit  bool // this site cannot open the envelope again
+	kek      keys.KEK // a deposit KEK: this site cannot open the envelope again
 	dek      keys.DEK
 	envelope seal.Envelope
 	raw      metadata.Envelope
@@ -163,7 +180,7 @@ func (h *Handler) sealUnder(kek keys.KEK, dek keys.DEK, id keys.ObjectID, t targ
 	if err != nil {
 		return nil, err
 	}
-	s := &sealedHead{deposit: kek.Deposit(), dek: dek, envelope: env, raw: metadata.Envelope(env.Bytes()), header: pass.Clone()}
+	s := &sealedHead{kek: kek, dek: dek, envelope: env, raw: metadata.Envelope(env.Bytes()), header: pass.Clone()}
 	if s.header == nil {
 		s.header = http.Header{}
 	}

@@ -80,9 +80,10 @@ func markBegun(cmd *cobra.Command, begun *bool) {
 
 func newRoot(a app) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "cofre",
-		Short:         "cofre is an encrypting S3 reverse proxy",
-		Long:          "cofre speaks S3 to your clients and to your storage, and seals everything in between:\nthe storage never sees a plaintext byte.",
+		Use:   "cofre",
+		Short: "cofre is an encrypting S3 reverse proxy",
+		Long: "cofre speaks S3 to your clients and to your storage, and seals everything in between:\nthe storage never sees a plaintext byte.\n\n" +
+			"Exit codes: 0, it was done. 1, it failed, or not all of it was done. 2, it was called wrongly, or the configuration is wrong.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -92,6 +93,19 @@ func newRoot(a app) *cobra.Command {
 		shareCommand(a), keyCommand(a), reencryptCommand(a), migrateCommand(a), jobCommand(a), healCommand(a), rebuildCommand(a), verifyCommand(a), exportCommand(a), decryptCommand(a), auditCommand(a), healthcheckCommand(a), doctorCommand(a), versionCommand(a),
 	)
 	return root
+}
+
+// wants is the check of a command's arguments by their names.
+func wants(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return usagef("%s: %s is missing: %s", cmd.CommandPath(), names[len(args)], cmd.UseLine())
+		case len(args) > len(names):
+			return usagef("%s: %q is one argument too many: %s", cmd.CommandPath(), args[len(names)], cmd.UseLine())
+		}
+		return nil
+	}
 }
 
 // group makes a command that only holds others. Without one of them it says what there are, as an error.

@@ -261,7 +261,7 @@ func credentialRemoveCommand(a app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "remove ACCESS-KEY",
 		Short: "Remove a stored credential",
-		Args:  cobra.ExactArgs(1),
+		Args:  wants("ACCESS-KEY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return src.withStore(cmd.Context(), a, func(cfg Config, store metadata.Store) error {
 				return removeCredential(cmd.Context(), a, cfg, store, args[0])

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net/http"
 	"os"
@@ -36,6 +37,7 @@ type decryptPlan struct {
 	customerKeyFile            string
 	accept                     []string
 	out                        string
+	force                      bool
 	asJSON                     bool
 }
 
@@ -71,6 +73,7 @@ func decryptCommand(a app) *cobra.Command {
 	flags.StringVar(&plan.customerKeyFile, "customer-key-file", "", "file with the client's own key (SSE-C): 32 bytes, or base64 of them")
 	flags.StringArrayVar(&plan.accept, "accept-closed", nil, acceptClosedUsage)
 	flags.StringVar(&plan.out, "out", "", "file to write, or - for standard output")
+	flags.BoolVar(&plan.force, "force", false, "write over an --out that is there already")
 	flags.BoolVar(&plan.asJSON, "json", false, "tell size, ETag, checksum and headers as JSON")
 	require(cmd, "object", "bucket", "key", "out")
 	cmd.MarkFlagsMutuallyExclusive("head", "envelope")
@@ -81,6 +84,9 @@ func decryptCommand(a app) *cobra.Command {
 func decrypt(ctx context.Context, a app, plan *decryptPlan) (err error) {
 	accept, err := parseAccepted(plan.accept)
 	if err != nil {
+		return err
+	}
+	if err := plan.outIsFree(); err != nil {
 		return err
 	}
 	header, env, err := plan.metadata()
@@ -120,14 +126,38 @@ func decrypt(ctx context.Context, a app, plan *decryptPlan) (err error) {
 		return err
 	}
 	o, err := s.handler.OpenObject(ctx, proxy.ObjectAt{Bucket: plan.bucket, Key: plan.key, CustomerKey: customerKey})
+	if isEnvelope(err) {
+		return fmt.Errorf("open object: %s\nan envelope opens under the very --bucket and --key that the object was written to: check both; if they are right, it was altered, or is another object's", proxy.Describe(err))
+	}
 	if err != nil {
-		return fmt.Errorf("open object: %w", err)
+		return fmt.Errorf("open object: %s", proxy.Describe(err))
 	}
 	defer o.Close()
 	if err := plan.write(a, o); err != nil {
-		return fmt.Errorf("open object: %w", err)
+		return fmt.Errorf("open object: %s", proxy.Describe(err))
 	}
 	return plan.tell(a, o.Object)
+}
+
+// isEnvelope says that it is the envelope that does not open.
+func isEnvelope(err error) bool {
+	var fault *seal.IntegrityError
+	return errors.As(err, &fault) && fault.Fault == seal.FaultEnvelope
+}
+
+// outIsFree refuses to write over a file, before anything is opened: it may be the only copy of another object.
+func (p *decryptPlan) outIsFree() error {
+	if p.out == "-" || p.force {
+		return nil
+	}
+	_, err := os.Lstat(p.out)
+	switch {
+	case err == nil:
+		return usagef("--out %s is there already: name another file, or give --force", p.out)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return nil
 }
 
 // write writes the plaintext: to a file that has its name when all has verified.
@@ -146,12 +176,23 @@ func (p *decryptPlan) write(a app, o *proxy.ObjectReader) error {
 		err = temp.Sync()
 	}
 	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), p.out)
+		err = p.give(temp.Name())
 	}
 	if err != nil {
 		os.Remove(temp.Name())
 	}
 	return err
+}
+
+// give gives the whole file its name. Without --force nothing is written over, not even what came since the first look.
+func (p *decryptPlan) give(temp string) error {
+	if p.force {
+		return os.Rename(temp, p.out)
+	}
+	if err := os.Link(temp, p.out); err != nil {
+		return err
+	}
+	return os.Remove(temp)
 }
 
 // documents gives the files as the system bucket would.

@@ -23,7 +23,9 @@ import (
 const (
 	doctorTimeout = 10 * time.Second // for each check
 	// maxSkew is what S3 allows between the time in a signature and the clock of whoever checks it.
-	maxSkew = 15 * time.Minute
+	maxSkew            = 15 * time.Minute
+	systemBucketAdvice = "the site's backend user must be able to make and use backend.system_bucket; where that is another site's, its owner has to\n" +
+		"      let this one in: `cofre share policy --bucket B --backend-user THIS-SITE'S-USER --for system` there, for a bucket that this site uses"
 	// warnSkew is a difference that a machine whose clock is kept right never has.
 	warnSkew = 5 * time.Second
 )
@@ -95,7 +97,7 @@ func (d *doctor) examine(ctx context.Context) {
 		return
 	}
 	defer d.backend.Close()
-	if d.check(ctx, "system bucket", "the site's backend user must be able to make and use backend.system_bucket", d.useSystemBucket) {
+	if d.check(ctx, "system bucket", systemBucketAdvice, d.useSystemBucket) {
 		d.check(ctx, "clock", "keep the clocks of both machines right with NTP", d.compareClocks)
 	}
 	for _, u := range d.cfg.Backend.Users {
@@ -178,7 +180,8 @@ func (d *doctor) useSystemBucket(ctx context.Context) (string, error) {
 	if err := system.Ensure(ctx); err != nil {
 		return "", fmt.Errorf("make bucket: %w", err)
 	}
-	name, doc := "doctor/"+access.NewAccessKeyID(), []byte("written by cofre doctor")
+	// Below the prefix that a guest in another site's system bucket is given for such things.
+	name, doc := "probe/"+access.NewAccessKeyID(), []byte("written by cofre doctor")
 	if err := system.Put(ctx, name, doc); err != nil {
 		return "", fmt.Errorf("write object: %w", err)
 	}
@@ -198,7 +201,8 @@ func (d *doctor) useSystemBucket(ctx context.Context) (string, error) {
 
 // compareClocks compares this machine's clock with the Date that the backend answers, which is good to a second.
 func (d *doctor) compareClocks(ctx context.Context) (string, error) {
-	resp, err := d.backend.Do(ctx, access.SiteUser, &proxy.BackendRequest{Method: http.MethodHead, Bucket: d.cfg.Backend.SystemBucket})
+	// Not of the system bucket: a guest there may not ask for the bucket itself.
+	resp, err := d.backend.Do(ctx, access.SiteUser, &proxy.BackendRequest{Method: http.MethodGet})
 	if err != nil {
 		return "", err
 	}

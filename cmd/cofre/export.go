@@ -98,7 +98,7 @@ func runExport(ctx context.Context, a app, plan *exportPlan) error {
 	if err != nil {
 		return err
 	}
-	dst, closeTarget, err := plan.destination(a, cfg)
+	dst, closeTarget, err := plan.destination(ctx, a, cfg)
 	if err != nil {
 		return errors.Join(err, s.close())
 	}
@@ -114,9 +114,11 @@ func exportAll(ctx context.Context, a app, s *scratch, dst export.Destination, p
 	progress := reporter{out: a.stderr, last: time.Now()}
 	report, err := export.Run(ctx, s.handler, dst, export.Config{
 		Bucket: plan.bucket, Prefix: plan.prefix, Parallel: plan.parallel, Pace: pacer(limit),
-		Failed: func(key string, err error) { fmt.Fprintf(a.stderr, "cofre: not exported: %q: %v\n", key, err) },
+		Failed: func(key string, err error) {
+			fmt.Fprintf(a.stderr, "cofre: not exported: %q: %s\n", key, proxy.Describe(err))
+		},
 		Progress: func(r export.Report) {
-			progress.print("cofre: %d objects, %d written, %d there already, %s so far", r.Objects, r.Exported, r.Kept, Size(r.Bytes).rounded())
+			progress.print("cofre: %s, %d written, %d there already, %s so far", count(r.Objects, "object"), r.Exported, r.Kept, Size(r.Bytes).rounded())
 		},
 	})
 	if err != nil {
@@ -132,13 +134,13 @@ func (p *exportPlan) conclude(a app, r export.Report) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(a.stdout, "%d objects: %d written (%s), %d there already, %d deleted meanwhile, %d failed\n",
-			r.Objects, r.Exported, Size(r.Bytes).rounded(), r.Kept, r.Gone, r.Failed)
+		fmt.Fprintf(a.stdout, "%s: %d written (%s), %d there already, %d deleted meanwhile, %d failed\n",
+			count(r.Objects, "object"), r.Exported, Size(r.Bytes).rounded(), r.Kept, r.Gone, r.Failed)
 		if r.Noncurrent > 0 {
-			fmt.Fprintf(a.stdout, "%d older versions were left out\n", r.Noncurrent)
+			fmt.Fprintf(a.stdout, "%s left out\n", count(r.Noncurrent, "older version"))
 		}
 		if r.Unsealed > 0 {
-			fmt.Fprintf(a.stdout, "%d objects lay in clear on the storage: nothing says that they are what was written\n", r.Unsealed)
+			fmt.Fprintf(a.stdout, "%s in clear on the storage: nothing says that this is what was written\n", count(r.Unsealed, "object"))
 		}
 	}
 	if r.Failed > 0 {
@@ -160,7 +162,7 @@ func (p *exportPlan) storageConfig(a app) (Config, error) {
 }
 
 // destination opens what --to names.
-func (p *exportPlan) destination(a app, cfg Config) (export.Destination, func(), error) {
+func (p *exportPlan) destination(ctx context.Context, a app, cfg Config) (export.Destination, func(), error) {
 	rest, isBucket := strings.CutPrefix(p.to, "s3://")
 	if !isBucket {
 		dir, err := export.OpenDirectory(p.to, p.bucket, p.prefix)
@@ -171,7 +173,12 @@ func (p *exportPlan) destination(a app, cfg Config) (export.Destination, func(),
 	if err != nil {
 		return nil, nil, err
 	}
-	return export.NewBucket(store, bucket, prefix), store.Close, nil
+	dst := export.NewBucket(store, bucket, prefix)
+	if err := dst.Check(ctx); err != nil {
+		store.Close()
+		return nil, nil, fmt.Errorf("--to s3://%s: %w", bucket, err)
+	}
+	return dst, store.Close, nil
 }
 
 func (t exportTarget) open(a app, cfg Config) (*backend.Client, error) {

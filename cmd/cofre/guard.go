@@ -15,15 +15,30 @@ import (
 	"cofre/keys/kmsfile"
 )
 
-// guard is what an identity file is sealed by: a key kept elsewhere, or a passphrase where there is no key.
-type guard struct{ key *kmsfile.Key }
+// guard is what an identity file is sealed by: a key kept elsewhere, shares of a passphrase that nobody knows, or else a
+// passphrase.
+type guard struct {
+	key   *kmsfile.Key
+	split agefile.Split
+}
 
 // String is a word for it that holds neither a secret nor a URL.
 func (g guard) String() string {
-	if g.key == nil {
-		return "passphrase file"
+	switch {
+	case g.key != nil:
+		return g.key.Guard()
+	case g.isSplit():
+		return g.split.String()
 	}
-	return g.key.Guard()
+	return "a passphrase"
+}
+
+func (g guard) isSplit() bool { return g.split != agefile.Split{} }
+
+// errNeedsShares says what opens a file that no passphrase opens.
+func (g guard) errNeedsShares() error {
+	return fmt.Errorf("this is a recovery identity sealed by %s: give %d of them, each by --share FILE, or --ask-shares to type them\n"+
+		"where a command takes no shares, open a copy of it before: `cofre site reseal --identity COPY --share FILE ... --passphrase`", g, g.split.Threshold)
 }
 
 // sealedIdentity is an identity file that was read and not opened yet.
@@ -50,9 +65,9 @@ func readSealed(path string) (sealedIdentity, error) {
 
 func (s sealedIdentity) guard() guard {
 	if s.kms == nil {
-		return guard{}
+		return guard{split: agefile.SplitOf(s.contents)}
 	}
-	return guard{&s.kms.Key}
+	return guard{key: &s.kms.Key}
 }
 
 // open opens the identity. The passphrase is asked for only where one is needed.
@@ -62,6 +77,17 @@ func (s sealedIdentity) open(ctx context.Context, passphrase func() (access.Secr
 		return nil, fmt.Errorf("open site identity %s: %w", s.path, err)
 	}
 	return id, nil
+}
+
+// openByPassphrase opens an identity that a KMS or a passphrase guards. Of one that was split the passphrase is not even asked:
+// nobody has it.
+func (s sealedIdentity) openByPassphrase(ctx context.Context, passphrase func() (access.Secret, error)) (*keys.Identity, error) {
+	return s.open(ctx, func() (access.Secret, error) {
+		if g := s.guard(); g.isSplit() {
+			return "", usageError{g.errNeedsShares()}
+		}
+		return passphrase()
+	})
 }
 
 func (s sealedIdentity) unseal(ctx context.Context, passphrase func() (access.Secret, error)) (*keys.Identity, error) {
@@ -81,7 +107,7 @@ func readIdentity(ctx context.Context, cfg Config) (*keys.Identity, guard, error
 	if err != nil {
 		return nil, guard{}, explainMissing(cfg, err)
 	}
-	id, err := sealed.open(ctx, func() (access.Secret, error) { return cfg.Site.Passphrase, nil })
+	id, err := sealed.openByPassphrase(ctx, func() (access.Secret, error) { return cfg.Site.Passphrase, nil })
 	return id, sealed.guard(), err
 }
 

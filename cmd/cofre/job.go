@@ -3,15 +3,19 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
+	"cofre/access"
 	"cofre/keys"
 	"cofre/proxy"
+	"cofre/s3api"
 )
 
 // withSite opens all that serve has, without serving, and hands it over. Its warnings go to the command's error output.
@@ -53,11 +57,38 @@ func (s *bucketSource) command(a app, use, short, long string, run func(ctx cont
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.withSite(cmd.Context(), a, func(_ Config, site *site) error { return run(cmd.Context(), site) })
+			return s.withSite(cmd.Context(), a, func(cfg Config, site *site) error {
+				return adviseDenied(cfg, s.bucket, run(cmd.Context(), site))
+			})
 		},
 	}
 	s.flags(cmd, a)
 	return cmd
+}
+
+// adviseDenied says whom to ask where the storage refuses this site the system bucket.
+func adviseDenied(cfg Config, bucket string, err error) error {
+	if !errors.Is(err, proxy.ErrSystemDenied) {
+		return err
+	}
+	return fmt.Errorf("%w\nthe owner of system bucket %s has to let this site's user in: `cofre share policy --bucket %s --backend-user USER --for system` there prints the policy",
+		err, cfg.Backend.SystemBucket, bucket)
+}
+
+// requireBucket is an error where the storage says that there is no such bucket, so that a slip in a name makes no keys. A bucket
+// that this site's user may not see is taken to be there.
+func (s *site) requireBucket(ctx context.Context, bucket string) error {
+	resp, err := s.backend.Do(ctx, access.SiteUser, &proxy.BackendRequest{Method: http.MethodHead, Bucket: bucket})
+	var refused *s3api.Error
+	switch {
+	case err == nil:
+		return resp.Body.Close()
+	case errors.As(err, &refused) && refused.Status == http.StatusNotFound:
+		return fmt.Errorf("there is no bucket %s on the storage", bucket)
+	case refused != nil && refused.Status == http.StatusForbidden:
+		return nil
+	}
+	return fmt.Errorf("look for bucket %s: %w", bucket, err)
 }
 
 // progressEvery spaces the lines by which a long command says how far it is.
@@ -127,7 +158,7 @@ func healWith(ctx context.Context, a app, s *site, bucket string, c proxy.HealCo
 }
 
 func describeHeal(r proxy.HealReport) string {
-	text := fmt.Sprintf("%d objects: %d known, %d healed, %d unsealed, %d failed", r.Versions, r.Known, r.Healed, r.Unsealed, r.Failed)
+	text := fmt.Sprintf("%s: %d known, %d healed, %d unsealed, %d failed", count(r.Versions, "object"), r.Known, r.Healed, r.Unsealed, r.Failed)
 	if r.CustomerKey > 0 {
 		text += fmt.Sprintf(", %d under keys of clients' own", r.CustomerKey)
 	}

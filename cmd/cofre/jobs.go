@@ -31,7 +31,7 @@ func (o *jobOptions) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.list, "list", false, "only list what it is about, and what could not be done; changes nothing")
 	f.BoolVar(&o.json, "json", false, "with --list: print one JSON document a line")
 	f.BoolVar(&o.RemoveReplaced, "remove-replaced", false, "in a versioned bucket, delete the version that an object took the place of, once the new one was read back")
-	f.IntVar(&o.Parallel, "parallel", 4, "objects at a time")
+	f.IntVar(&o.Parallel, "parallel", defaultParallel, "objects at a time")
 	f.Func("rate", "read at most so much a second, as 50MiB (no limit)", func(text string) error { return o.rate.UnmarshalText([]byte(text)) })
 	f.BoolVar(&o.wait, "wait", false, "wait until the job is over")
 	f.BoolVar(&o.here, "here", false, "run the job in this process, whatever serve does; the way with SQLite, while serve is stopped")
@@ -48,6 +48,13 @@ func (o *jobOptions) begin(ctx context.Context, a app, s *site, kind, bucket str
 		return o.print(ctx, a, s, bucket, c)
 	}
 	job, added, err := jobs.Enqueue(ctx, s.store, kind, bucket, o.Parameters)
+	if o.here && !added && job.Cancelled {
+		// Where no serve runs, nobody else brings the one that was cancelled to its end.
+		if _, err := s.newRunner(zap.NewNop(), prometheus.NewRegistry()).Run(ctx, job.ID, nil); err != nil {
+			return fmt.Errorf("end cancelled job %s: %w", job.ID, err)
+		}
+		job, added, err = jobs.Enqueue(ctx, s.store, kind, bucket, o.Parameters)
+	}
 	if errors.Is(err, jobs.ErrOther) {
 		return fmt.Errorf("%w: wait for it (`cofre job show %s`) or cancel it", err, job.ID)
 	}
@@ -261,7 +268,7 @@ func stateOf(job metadata.Job) string {
 }
 
 func jobShowCommand(a app) *cobra.Command {
-	return withJobs(a, "show JOB", "Show how far a job is, and what it could not do", cobra.ExactArgs(1), func(ctx context.Context, store metadata.Store, args []string) error {
+	return withJobs(a, "show JOB", "Show how far a job is, and what it could not do", wants("JOB"), func(ctx context.Context, store metadata.Store, args []string) error {
 		job, err := findJob(ctx, store, args[0])
 		if err != nil {
 			return err
@@ -302,7 +309,7 @@ func printFindings(a app, title string, list []jobs.Finding, total int64) error 
 }
 
 func jobCancelCommand(a app) *cobra.Command {
-	return withJobs(a, "cancel JOB", "End a job; what it has done stays", cobra.ExactArgs(1), func(ctx context.Context, store metadata.Store, args []string) error {
+	return withJobs(a, "cancel JOB", "End a job; what it has done stays", wants("JOB"), func(ctx context.Context, store metadata.Store, args []string) error {
 		job, err := findJob(ctx, store, args[0])
 		if err != nil {
 			return err

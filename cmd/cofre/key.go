@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -20,6 +21,9 @@ func keyListCommand(a app) *cobra.Command {
 	var src bucketSource
 	return src.command(a, "list", "List the KEKs of a bucket, and which sites have a grant of each", "",
 		func(ctx context.Context, s *site) error {
+			if err := s.requireBucket(ctx, src.bucket); err != nil {
+				return err
+			}
 			held, err := s.ring.Holdings(ctx, src.bucket)
 			if err != nil {
 				return err
@@ -50,11 +54,14 @@ func printHoldings(a app, list *keys.TrustList, held []keys.Holding) error {
 
 func keyRotateCommand(a app) *cobra.Command {
 	var src bucketSource
-	var reencrypt bool
+	var after reencryptAfter
 	cmd := src.command(a, "rotate", "Make a new active KEK for a bucket; objects under the old one stay as they are",
 		"Make a new active KEK for a bucket. New objects are sealed under it within 10 seconds, in every replica. What lies under\n"+
 			"older KEKs stays as it is and stays readable, by everyone who can read it now.",
 		func(ctx context.Context, s *site) error {
+			if err := errors.Join(after.check(), s.requireBucket(ctx, src.bucket), after.requireNoOther(ctx, s, src.bucket)); err != nil {
+				return err
+			}
 			old, now, err := s.ring.Rotate(ctx, src.bucket)
 			if err != nil {
 				return err
@@ -64,11 +71,8 @@ func keyRotateCommand(a app) *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(a.stdout, "Bucket %s seals under KEK %s; KEK %s is read-only.\n", src.bucket, now.ID(), old)
-			if !reencrypt {
-				return nil
-			}
-			return thenReencrypt(ctx, a, s, src.bucket, old)
+			return after.begin(ctx, a, s, src.bucket, old)
 		})
-	cmd.Flags().BoolVar(&reencrypt, "reencrypt", false, "then write anew what lies under the KEK that was active, as `cofre reencrypt --kek` does")
+	after.flags(cmd, "then write anew what lies under the KEK that was active, as cofre reencrypt --kek does")
 	return cmd
 }

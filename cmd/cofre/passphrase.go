@@ -14,15 +14,28 @@ import (
 // minPassphrase is for new identities, in characters. The file that it guards may be copied and tried at leisure.
 const minPassphrase = 12
 
-// askOnce and askTwice say how often a terminal is asked: a new passphrase with a slip in it would lock its owner out.
-const (
-	askOnce  = 1
-	askTwice = 2
-)
+// passphraseWanted says of which file a passphrase is asked, and by what it can be given without a terminal.
+type passphraseWanted struct {
+	of    string
+	flag  string
+	env   string // empty where the environment has another file's
+	twice bool   // a new passphrase with a slip in it would lock its owner out
+}
+
+// oldPassphrase is of the site's own identity file.
+var oldPassphrase = passphraseWanted{of: "the identity file", flag: "--passphrase-file", env: "COFRE_SITE_PASSPHRASE"}
+
+func (w passphraseWanted) missing() error {
+	give := w.flag
+	if w.env != "" {
+		give += " or " + w.env
+	}
+	return usagef("no passphrase of %s: give %s, or run this in a terminal", w.of, give)
+}
 
 // passphrase finds the passphrase of an identity file: a file named by flag, then the configuration (COFRE_SITE_PASSPHRASE
 // among it), then the terminal.
-func (a app) passphrase(file string, configured access.Secret, times int) (access.Secret, error) {
+func (a app) passphrase(file string, configured access.Secret, want passphraseWanted) (access.Secret, error) {
 	switch {
 	case file != "":
 		return readSecret(file)
@@ -31,11 +44,11 @@ func (a app) passphrase(file string, configured access.Secret, times int) (acces
 	}
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
-		return "", usagef("no passphrase: give --passphrase-file or COFRE_SITE_PASSPHRASE, or run this in a terminal")
+		return "", want.missing()
 	}
 	defer tty.Close()
-	first, err := askPassphrase(tty, "Passphrase of the identity file: ")
-	if err != nil || times == askOnce {
+	first, err := askPassphrase(tty, "Passphrase of "+want.of+": ")
+	if err != nil || !want.twice {
 		return first, err
 	}
 	second, err := askPassphrase(tty, "The same again: ")
@@ -49,8 +62,9 @@ func (a app) passphrase(file string, configured access.Secret, times int) (acces
 }
 
 // newPassphrase finds the passphrase for a file that is going to be sealed by it.
-func (a app) newPassphrase(file string, configured access.Secret) (access.Secret, error) {
-	pass, err := a.passphrase(file, configured, askTwice)
+func (a app) newPassphrase(file string, configured access.Secret, want passphraseWanted) (access.Secret, error) {
+	want.twice = true
+	pass, err := a.passphrase(file, configured, want)
 	if err != nil {
 		return "", err
 	}

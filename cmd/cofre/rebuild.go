@@ -22,11 +22,13 @@ type rebuilt struct {
 	Objects    proxy.HealReport `json:"objects"`
 	Accepted   int64            `json:"accepted"`         // objects under closed KEKs, by the operator's word
 	Closed     []keys.KEKID     `json:"closed,omitempty"` // KEKs because of which objects were refused
+
+	why map[keys.KEKID]string // of those closed by their makers' leaving: that, in words
 }
 
 // notRebuilt is told at the end: who rebuilds has lost more than what comes back.
-const notRebuilt = "Not brought back, since the storage does not have it: tombstones (until objects are written anew, an old state of a key that the storage puts back is not noticed),\n" +
-	"stored credentials, uploads in progress, and the state of KEKs. The trust list comes from the file beside the identity. Restore a backup of the database for the others."
+const notRebuilt = "Not brought back, since the storage does not have it: tombstones (until objects are written anew, an old state of a key that\n" +
+	"the storage puts back is not noticed), stored credentials, uploads in progress, and the state of KEKs. A backup of the database has them."
 
 func rebuildCommand(a app) *cobra.Command {
 	var src source
@@ -92,6 +94,7 @@ func rebuild(ctx context.Context, a app, s *site, plan rebuildPlan) error {
 		}
 	}
 	var failed []error
+	made := false
 	for _, bucket := range plan.buckets {
 		r, err := rebuildBucket(ctx, a, s, bucket, plan)
 		if err != nil {
@@ -100,6 +103,7 @@ func rebuild(ctx context.Context, a app, s *site, plan rebuildPlan) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		made = made || r.Objects.Healed > 0
 		if plan.asJSON {
 			err = json.NewEncoder(a.stdout).Encode(r)
 		} else {
@@ -109,7 +113,9 @@ func rebuild(ctx context.Context, a app, s *site, plan rebuildPlan) error {
 			return err
 		}
 	}
-	fmt.Fprintln(a.stderr, "cofre: "+strings.ReplaceAll(notRebuilt, "\n", "\ncofre: "))
+	if made {
+		fmt.Fprintln(a.stderr, "cofre: "+strings.ReplaceAll(notRebuilt, "\n", "\ncofre: "))
+	}
 	return errors.Join(failed...)
 }
 
@@ -118,11 +124,16 @@ func (r rebuilt) print(a app) error {
 	if r.Accepted > 0 {
 		accepted = fmt.Sprintf("; %d accepted under closed KEKs", r.Accepted)
 	}
-	if _, err := fmt.Fprintf(a.stdout, "%s: %d KEKs, %d not opened; %s%s\n", r.Bucket, r.KEKs, r.KEKsFailed, describeHeal(r.Objects), accepted); err != nil {
+	opened := count(r.KEKs, "KEK") + " opened"
+	if r.KEKsFailed > 0 {
+		opened += fmt.Sprintf(", %d not", r.KEKsFailed)
+	}
+	if _, err := fmt.Fprintf(a.stdout, "%s: %s; %s%s\n", r.Bucket, opened, describeHeal(r.Objects), accepted); err != nil {
 		return err
 	}
 	for _, id := range r.Closed {
-		_, err := fmt.Fprintf(a.stdout, "%s: KEK %s is closed, and objects under it were refused: where they are known to be genuine, run this again with --accept-closed %s\n", r.Bucket, id, id)
+		_, err := fmt.Fprintf(a.stdout, "%s: KEK %s is closed%s, and objects under it were refused: where they are known to be genuine, run this again with --accept-closed %s\n",
+			r.Bucket, id, r.why[id], id)
 		if err != nil {
 			return err
 		}
@@ -131,7 +142,7 @@ func (r rebuilt) print(a app) error {
 }
 
 func rebuildBucket(ctx context.Context, a app, s *site, bucket string, plan rebuildPlan) (rebuilt, error) {
-	r := rebuilt{Bucket: bucket}
+	r := rebuilt{Bucket: bucket, why: map[keys.KEKID]string{}}
 	imported, err := s.ring.Import(ctx, bucket)
 	if err != nil {
 		return r, fmt.Errorf("rebuild bucket %s: %w", bucket, err)
@@ -164,7 +175,25 @@ func rebuildBucket(ctx context.Context, a app, s *site, bucket string, plan rebu
 			}
 		},
 	})
-	return r, err
+	return r, errors.Join(err, r.explainClosed(ctx, s))
+}
+
+// explainClosed says of each closed KEK whose leaving closed it, where that is its maker's.
+func (r *rebuilt) explainClosed(ctx context.Context, s *site) error {
+	if len(r.Closed) == 0 {
+		return nil
+	}
+	stored, err := s.store.KEKs(ctx, r.Bucket)
+	if err != nil {
+		return err
+	}
+	list := s.trust.Current()
+	for _, k := range stored {
+		if card, known := list.Card(k.Creator); known && !list.Is(r.Bucket, k.Creator, keys.Member) {
+			r.why[k.ID] = fmt.Sprintf(" since %q, who made it, has left", card.Name)
+		}
+	}
+	return nil
 }
 
 // acceptedOf is the bucket's closed KEKs that the operator accepts.

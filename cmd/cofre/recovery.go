@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -60,7 +61,7 @@ func missingAdvice(c SiteConfig) string {
 const (
 	// recoveryRound is how often grants are looked at although nobody changed the trust list: what other members made, and what
 	// the storage lost.
-	recoveryRound = time.Hour
+	recoveryRound = 10 * time.Minute
 	// recoveryRetry is when it is tried again after something failed.
 	recoveryRetry = time.Minute
 	// bucketPage is how many bucket names are held at a time.
@@ -77,7 +78,7 @@ type recoveryKeeper struct {
 func newRecoveryKeeper(s *site, log *zap.Logger, registry prometheus.Registerer) *recoveryKeeper {
 	return &recoveryKeeper{site: s, log: log, missing: promauto.With(registry).NewGauge(prometheus.GaugeOpts{
 		Name: "cofre_recovery_grants_missing",
-		Help: "Grants that recovery identities should have and could not be given when it was last looked, at least. Until it is 0 they do not open everything.",
+		Help: "Grants that recovery identities should have and could not be given when it was last looked, at least; NaN before that. Until it is 0 they do not open everything.",
 	})}
 }
 
@@ -89,6 +90,9 @@ func (k *recoveryKeeper) run(ctx context.Context) {
 	var next time.Time
 	for {
 		if number := k.site.trust.Current().Number(); number != seen || !time.Now().Before(next) {
+			if number != seen {
+				k.missing.Set(math.NaN()) // whoever waits for 0 must not be told of another list
+			}
 			seen, next = number, time.Now().Add(recoveryRound)
 			if !k.round(ctx) {
 				next = time.Now().Add(recoveryRetry)

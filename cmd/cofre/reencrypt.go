@@ -32,15 +32,58 @@ func reencryptCommand(a app) *cobra.Command {
 	return cmd
 }
 
-// thenReencrypt adds the job that a command was asked to add after its own work.
-func thenReencrypt(ctx context.Context, a app, s *site, bucket string, under ...keys.KEKID) error {
-	var o jobOptions
-	o.Parallel = 4
+// defaultParallel is how many objects a job works on at a time.
+const defaultParallel = 4
+
+// reencryptAfter is what a command that re-encrypts after its own work is asked for.
+type reencryptAfter struct{ wanted, removeReplaced bool }
+
+func (r *reencryptAfter) flags(cmd *cobra.Command, usage string) {
+	cmd.Flags().BoolVar(&r.wanted, "reencrypt", false, usage)
+	cmd.Flags().BoolVar(&r.removeReplaced, "remove-replaced", false, "with --reencrypt: in a versioned bucket, delete the versions that it took the place of, once the new ones were read back")
+}
+
+func (r *reencryptAfter) check() error {
+	if r.removeReplaced && !r.wanted {
+		return usagef("--remove-replaced goes with --reencrypt")
+	}
+	return nil
+}
+
+// requireNoOther is asked before a command's own work, where its job would be about something else than one that is open already: a
+// bucket has one at a time.
+func (r *reencryptAfter) requireNoOther(ctx context.Context, s *site, bucket string) error {
+	if !r.wanted {
+		return nil
+	}
+	open, err := s.store.OpenJobs(ctx)
+	if err != nil {
+		return fmt.Errorf("list jobs: %w", err)
+	}
+	for _, job := range open {
+		if job.Kind == jobs.Reencrypt && job.Bucket == bucket {
+			return fmt.Errorf("bucket %s is being re-encrypted already: wait for job %s (`cofre job show %s`) or cancel it, or leave --reencrypt out", bucket, job.ID, job.ID)
+		}
+	}
+	return nil
+}
+
+// begin adds the job. What the command itself did stays done, so an error says how to go on.
+func (r *reencryptAfter) begin(ctx context.Context, a app, s *site, bucket string, under ...keys.KEKID) error {
+	if !r.wanted {
+		return nil
+	}
+	o := jobOptions{Parameters: jobs.Parameters{Parallel: defaultParallel, RemoveReplaced: r.removeReplaced}}
+	again := "cofre reencrypt --bucket " + bucket
 	for _, id := range under {
 		o.KEKs = append(o.KEKs, id.String())
+		again += " --kek " + id.String()
+	}
+	if r.removeReplaced {
+		again += " --remove-replaced"
 	}
 	if err := o.begin(ctx, a, s, jobs.Reencrypt, bucket); err != nil {
-		return fmt.Errorf("everything else is done: %w", err)
+		return fmt.Errorf("re-encrypt: %w\neverything else is done: `%s` goes on", err, again)
 	}
 	return nil
 }

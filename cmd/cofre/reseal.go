@@ -41,7 +41,7 @@ func siteResealCommand(a app) *cobra.Command {
 	cmd.Flags().StringVar(&r.kms, "kms", "", kmsUsage)
 	cmd.Flags().BoolVar(&r.passphrase, "passphrase", false, "seal it by a passphrase, from --new-passphrase-file or typed twice")
 	cmd.Flags().StringVar(&r.newPassphraseFile, "new-passphrase-file", "", "with --passphrase: file that holds the new passphrase")
-	cmd.Flags().IntVar(&r.workFactor, "work-factor", agefile.DefaultWorkFactor, "with --passphrase: as with `cofre site init`")
+	cmd.Flags().IntVar(&r.workFactor, "work-factor", agefile.DefaultWorkFactor, "with --passphrase: as with cofre site init")
 	cmd.Flags().BoolVar(&r.keepOld, "keep-old", false, "keep the old file beside it, with .bak at the end of its name")
 	cmd.MarkFlagsOneRequired("kms", "passphrase")
 	cmd.MarkFlagsMutuallyExclusive("kms", "passphrase")
@@ -61,6 +61,9 @@ func (r *resealing) run(ctx context.Context, a app) error {
 	old, err := readSealed(path)
 	if err != nil {
 		return err
+	}
+	if g := old.guard(); g.isSplit() && !r.hasShares() {
+		return usagef("open site identity %s: %w", path, g.errNeedsShares()) // before a new passphrase is asked for
 	}
 	seal, now, err := r.newGuard(a, cfg, old.guard())
 	if err != nil {
@@ -97,13 +100,13 @@ func (r *resealing) newGuard(a app, cfg Config, old guard) (seal func(context.Co
 		if err != nil {
 			return nil, guard{}, err
 		}
-		return func(ctx context.Context, id *keys.Identity) ([]byte, error) { return kmsfile.Seal(ctx, key, id) }, guard{&key}, nil
+		return func(ctx context.Context, id *keys.Identity) ([]byte, error) { return kmsfile.Seal(ctx, key, id) }, guard{key: &key}, nil
 	}
 	configured := cfg.Site.Passphrase
-	if old.key == nil && len(r.shareFiles) == 0 && !r.askShares {
+	if old.key == nil && !old.isSplit() {
 		configured = "" // which is the old one
 	}
-	pass, err := a.newPassphrase(r.newPassphraseFile, configured)
+	pass, err := a.newPassphrase(r.newPassphraseFile, configured, passphraseWanted{of: "the identity file from now on", flag: "--new-passphrase-file"})
 	if err != nil {
 		return nil, guard{}, err
 	}

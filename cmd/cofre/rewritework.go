@@ -17,7 +17,7 @@ import (
 
 // newRunner makes what runs this site's jobs.
 func (s *site) newRunner(logger *zap.Logger, registry prometheus.Registerer) *jobs.Runner {
-	return jobs.NewRunner(jobs.Config{Store: s.store, Work: s.rewrite, Log: logger, Registerer: registry})
+	return jobs.NewRunner(jobs.Config{Store: s.store, Work: s.rewrite, Settle: s.settleRewrites, Log: logger, Registerer: registry})
 }
 
 // rewriteConfig says to the proxy what a job was asked for.
@@ -46,26 +46,48 @@ func parseKEKID(text string) (id keys.KEKID, err error) {
 
 // rewrite is the work of a job.
 func (s *site) rewrite(ctx context.Context, job metadata.Job, t *jobs.Tracker) error {
-	parameters, err := jobs.ParametersOf(job)
+	c, err := rewriteOf(job, t)
 	if err != nil {
 		return err
-	}
-	c, err := rewriteConfig(job.Kind, parameters)
-	if err != nil {
-		return err
-	}
-	if err := takeUp(&c, t.Progress()); err != nil {
-		return fmt.Errorf("read progress of job %s: %w", job.ID, err)
 	}
 	if c.From.Pass == 0 {
 		t.Total(s.handler.ObjectCount(ctx, job.Bucket))
 	}
-	follow(&c, t)
 	_, err = s.handler.RewriteBucket(ctx, job.Bucket, c)
+	return passing(err)
+}
+
+// settleRewrites is what is left to do of a job that was cancelled.
+func (s *site) settleRewrites(ctx context.Context, job metadata.Job, t *jobs.Tracker) error {
+	c, err := rewriteOf(job, t)
+	if err != nil {
+		return err
+	}
+	return passing(s.handler.SettleRewrites(ctx, job.Bucket, c))
+}
+
+// passing tells the runner of errors that pass.
+func passing(err error) error {
 	if err != nil && proxy.Passes(err) {
 		return fmt.Errorf("%w: %w", jobs.ErrAway, err)
 	}
 	return err
+}
+
+// rewriteOf says to the proxy what a job was asked for and where it is, and has the tracker keep what it tells.
+func rewriteOf(job metadata.Job, t *jobs.Tracker) (c proxy.RewriteConfig, err error) {
+	parameters, err := jobs.ParametersOf(job)
+	if err != nil {
+		return c, err
+	}
+	if c, err = rewriteConfig(job.Kind, parameters); err != nil {
+		return c, err
+	}
+	if err := takeUp(&c, t.Progress()); err != nil {
+		return c, fmt.Errorf("read progress of job %s: %w", job.ID, err)
+	}
+	follow(&c, t)
+	return c, nil
 }
 
 // takeUp has the walk go on from where the job was left.

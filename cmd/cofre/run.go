@@ -211,7 +211,7 @@ func openSite(ctx context.Context, cfg Config, out outside, logger *zap.Logger, 
 	system := proxy.NewSystem(s.backend, cfg.Backend.SystemBucket)
 	s.ring = keys.NewRing(keys.RingConfig{
 		Identity: s.identity, Trust: s.trust.Current, Store: s.store, System: s.trail.System(system), Rotate: rotatePolicy(cfg.Keys, logger),
-		AcceptClosed: out.acceptClosed,
+		AcceptClosed: out.acceptClosed, Refresh: func(ctx context.Context) error { return s.trust.refresh(ctx, logger) },
 	})
 	s.background.Go(func() { ensureSystemBucket(background, system, logger) })
 	if s.handler, err = newHandler(cfg, s, logger, registry); err != nil {

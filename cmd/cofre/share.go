@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,7 +34,7 @@ func shareAddCommand(a app) *cobra.Command {
 		"Grant every KEK of a bucket to another site, so that it can read what is there. The site must be trusted first\n"+
 			"(`cofre site trust CARD --bucket B --as member`); new KEKs are then granted to it by themselves.\n"+
 			"The other site trusts this one in the same way, and shares back what it has written.\n\n"+
-			"Both sites' users need the right to use the bucket on the storage: see `cofre share policy`.",
+			"Both sites' users need the right to use the bucket and the system bucket on the storage first: see `cofre share policy`.",
 		func(ctx context.Context, s *site) error { return sh.add(ctx, a, s) })
 	sh.siteFlag(cmd)
 	return cmd
@@ -57,6 +56,9 @@ func (sh *shared) add(ctx context.Context, a app, s *site) error {
 		_, err := fmt.Fprintf(a.stdout, "%s deposits in bucket %s and reads nothing there: no KEK is granted to it. What it writes is granted to this site by itself.\n", siteName(list, id), sh.bucket)
 		return err
 	}
+	if err := s.requireBucket(ctx, sh.bucket); err != nil {
+		return err
+	}
 	// The bucket's first KEK is made here if need be, so that the other site finds one.
 	if _, err := s.ring.Active(ctx, sh.bucket); err != nil {
 		return err
@@ -69,8 +71,7 @@ func (sh *shared) add(ctx context.Context, a app, s *site) error {
 		return err
 	}
 	granted, total := countGrants(held, id)
-	fmt.Fprintf(a.stdout, "%s has %d of the %d KEKs of bucket %s that this site knows.\n", siteName(list, id), granted, total, sh.bucket)
-	_, err = fmt.Fprintf(a.stdout, "Both sites' backend users need the right to use it: `cofre share policy --bucket %s --backend-user ...` prints the policy.\n", sh.bucket)
+	_, err = fmt.Fprintf(a.stdout, "%s has %d of the %d KEKs of bucket %s that this site knows.\n", siteName(list, id), granted, total, sh.bucket)
 	return err
 }
 
@@ -88,75 +89,10 @@ func countGrants(held []keys.Holding, id keys.SiteID) (granted, total int) {
 	return granted, total
 }
 
-func shareListCommand(a app) *cobra.Command {
-	var src bucketSource
-	return src.command(a, "list", "List who can open a bucket: whom this site trusts, and who else has grants", "",
-		func(ctx context.Context, s *site) error {
-			held, err := s.ring.Holdings(ctx, src.bucket)
-			if err != nil {
-				return err
-			}
-			return printShares(a, s.trust.Current(), src.bucket, held)
-		})
-}
-
-// printShares has a line for each site that is or was trusted for the bucket or has a grant there, and then who has not revoked a
-// site that this one trusts no more.
-func printShares(a app, list *keys.TrustList, bucket string, held []keys.Holding) error {
-	ids := sitesOf(list, bucket, held)
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SITE\tTRUSTED AS\tGRANTS\tID")
-	for _, id := range ids {
-		granted, total := countGrants(held, id)
-		role := "-"
-		if roles := list.Roles(bucket, id); len(roles) > 0 {
-			role = string(roles[0])
-			for _, more := range roles[1:] {
-				role += ", " + string(more)
-			}
-		}
-		fmt.Fprintf(w, "%s\t%s\t%d of %d\t%s\n", siteName(list, id), role, granted, total, id)
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if len(list.Roles(bucket, id)) > 0 {
-			continue
-		}
-		for _, k := range held {
-			if slices.Contains(k.Holders, id) {
-				fmt.Fprintf(a.stdout, "\n%s is not trusted here, and still has a grant of KEK %s, made by %s: that site has not revoked it.\n",
-					siteName(list, id), k.ID, siteName(list, k.Creator))
-			}
-		}
-	}
-	return nil
-}
-
-func sitesOf(list *keys.TrustList, bucket string, held []keys.Holding) []keys.SiteID {
-	var ids []keys.SiteID
-	add := func(id keys.SiteID) {
-		if !slices.Contains(ids, id) {
-			ids = append(ids, id)
-		}
-	}
-	for _, e := range list.Entries() {
-		if len(list.Roles(bucket, e.Card.ID)) > 0 {
-			add(e.Card.ID)
-		}
-	}
-	for _, k := range held {
-		for _, id := range k.Holders {
-			add(id)
-		}
-	}
-	return ids
-}
-
 func shareRevokeCommand(a app) *cobra.Command {
 	var sh shared
-	var force, reencrypt bool
+	var force bool
+	var after reencryptAfter
 	cmd := sh.command(a, "revoke", "End a site's part in a bucket: no new object is open to it",
 		"End a site's part in a bucket. In this order: every object gets a record in this site's metadata store; the trust is\n"+
 			"withdrawn; every KEK that the site could open is closed, its grants are removed, its own KEK records are endorsed\n"+
@@ -165,13 +101,16 @@ func shareRevokeCommand(a app) *cobra.Command {
 			"is refused. It may have kept the keys of what it could read: only writing that anew ends what it knows.\n"+
 			"Every other member has to do the same; `cofre share list` shows who has not.",
 		func(ctx context.Context, s *site) error {
-			if err := sh.revoke(ctx, a, s, force); err != nil || !reencrypt {
+			if err := after.check(); err != nil {
 				return err
 			}
-			return thenReencrypt(ctx, a, s, sh.bucket)
+			if err := sh.revoke(ctx, a, s, force); err != nil {
+				return err
+			}
+			return after.begin(ctx, a, s, sh.bucket)
 		})
 	sh.siteFlag(cmd)
-	cmd.Flags().BoolVar(&reencrypt, "reencrypt", false, "then write anew what the site could read, as `cofre reencrypt` does")
+	after.flags(cmd, "then write anew what the site could read, as cofre reencrypt does")
 	cmd.Flags().BoolVar(&force, "force", false, "go on although some objects could not be healed: they will be refused from then on")
 	return cmd
 }
@@ -183,18 +122,10 @@ func (sh *shared) revoke(ctx context.Context, a app, s *site, force bool) error 
 		return err
 	}
 	name := siteName(list, id)
+	if err := sh.makeRecords(ctx, a, s, id, force); err != nil {
+		return err
+	}
 	if len(list.Roles(sh.bucket, id)) > 0 {
-		if pattern, other := trustedBy(list, sh.bucket, id); other {
-			return fmt.Errorf("revoke %s: it is trusted for %q, which is more than this bucket: withdraw that by `cofre site distrust`, and trust it anew for what it keeps", name, pattern)
-		}
-		report, err := heal(ctx, a, s, sh.bucket, 0)
-		if err != nil && (!force || report.Failed == 0) {
-			return err
-		}
-		if report.CustomerKey > 0 && !force {
-			return fmt.Errorf("revoke %s: %d objects are under keys of clients' own (SSE-C) and have no record here: let the clients read them once through this site, or give --force, and they will be refused from then on", name, report.CustomerKey)
-		}
-		fmt.Fprintf(a.stdout, "Records: %s.\n", describeHeal(report))
 		if err := s.trust.change(ctx, func(l *keys.TrustList) error { return l.Distrust(id, sh.bucket, time.Now()) }); err != nil {
 			return err
 		}
@@ -210,6 +141,42 @@ func (sh *shared) revoke(ctx context.Context, a app, s *site, force bool) error 
 	fmt.Fprintf(a.stdout, "%d KEKs closed, %d grants removed, %d records endorsed. New objects are sealed under KEK %s.\n",
 		len(done.Closed), done.Removed, len(done.Endorsed), done.Active)
 	_, err = fmt.Fprintf(a.stdout, "Replicas of this site follow within %v. %s may have kept the keys of what it could read until now.\n", keys.StateTTL, name)
+	if err == nil && len(s.trust.Current().Members(sh.bucket)) > 1 {
+		// What this site seals until the others have revoked too is under a KEK that they close: they cannot tell who was granted it.
+		_, err = fmt.Fprintf(a.stdout, "The other members revoke it too, on the same day. When the last one has, run `cofre key rotate --bucket %s --reencrypt` here, unless this site was the last.\n", sh.bucket)
+	}
+	return err
+}
+
+// makeRecords makes the records without which what the site could open is refused once its KEKs are closed. Where it was revoked
+// before, they were made then, and what has come since shall have none.
+func (sh *shared) makeRecords(ctx context.Context, a app, s *site, id keys.SiteID, force bool) error {
+	list := s.trust.Current()
+	name, trusted := siteName(list, id), len(list.Roles(sh.bucket, id)) > 0
+	if trusted {
+		if pattern, other := trustedBy(list, sh.bucket, id); other {
+			return fmt.Errorf("revoke %s: it is trusted for %q, which is more than this bucket: withdraw that by `cofre site distrust`, and trust it anew for what it keeps", name, pattern)
+		}
+	} else {
+		held, err := s.ring.Holdings(ctx, sh.bucket)
+		if err != nil {
+			return err
+		}
+		if len(unrevoked(list, id, held)) == 0 {
+			return nil
+		}
+	}
+	report, err := heal(ctx, a, s, sh.bucket, 0)
+	if err != nil && (!force || report.Failed == 0) {
+		if !trusted && report.Failed > 0 {
+			return fmt.Errorf("%w\nits trust was withdrawn before the records were made, and what it wrote is not believed: trust it again (`cofre site trust`) and let this command withdraw it, or give --force", err)
+		}
+		return err
+	}
+	if report.CustomerKey > 0 && !force {
+		return fmt.Errorf("revoke %s: %d objects are under keys of clients' own (SSE-C) and have no record here: let the clients read them once through this site, or give --force, and they will be refused from then on", name, report.CustomerKey)
+	}
+	_, err = fmt.Fprintf(a.stdout, "Records: %s.\n", describeHeal(report))
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -87,10 +88,94 @@ func (s *siteSource) withTrust(ctx context.Context, a app, use func(*trustKeeper
 	return use(trust)
 }
 
+// newTrust is what `cofre site trust` was asked for.
+type newTrust struct {
+	card         keys.Card
+	bucket, role string
+	prefixes     []string
+}
+
+// check refuses what makes no sense, in the words of the flags.
+func (n newTrust) check() error {
+	switch keys.Role(n.role) {
+	case keys.Deposit:
+	case keys.Member, keys.Recovery:
+		if len(n.prefixes) > 0 {
+			return usagef("--prefix says where a site may deposit: give it with --as deposit, and not with --as %s", n.role)
+		}
+	default:
+		return usagef("--as %q: a site is trusted as member, deposit or recovery", n.role)
+	}
+	if slices.Contains(n.prefixes, "") {
+		return usagef("--prefix \"\" would allow every key: leave --prefix out if that is meant")
+	}
+	return nil
+}
+
+// add adds the line, and says what it means and what is odd about it.
+func (n newTrust) add(ctx context.Context, a app, t *trustKeeper) error {
+	before := t.Current()
+	err := t.change(ctx, func(l *keys.TrustList) error {
+		return l.Trust(n.card, n.bucket, keys.Role(n.role), time.Now(), n.prefixes...)
+	})
+	if errors.Is(err, keys.ErrMalformed) {
+		return usageError{err}
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "Trust list %d: %s is trusted for %s as %s.\n", t.Current().Number(), n.card.Name, n.bucket, n.role)
+	own := n.card.ID == t.identity.ID()
+	switch {
+	case keys.Role(n.role) == keys.Deposit && own:
+		fmt.Fprintf(a.stdout, "This site itself deposits there from now on: it reads nothing of what it writes. `cofre site distrust` with its own card ends that.\n")
+	case keys.Role(n.role) == keys.Recovery:
+		fmt.Fprintln(a.stdout, "`cofre serve` grants it every KEK there is, in the background: cofre_recovery_grants_missing is 0 once it has all.")
+	}
+	if err := printCard(a, n.card); err != nil {
+		return err
+	}
+	if !own {
+		fmt.Fprintln(a.stdout, "Compare this fingerprint with the one that the other site reads out (`cofre site show` there). If they differ, take it back: `cofre site distrust`.")
+	}
+	for _, w := range n.warnings(before) {
+		fmt.Fprintln(a.stderr, "cofre: warning:", w)
+	}
+	return nil
+}
+
+// warnings is what a person may not have meant.
+func (n newTrust) warnings(before *keys.TrustList) (all []string) {
+	if keys.Role(n.role) == keys.Deposit && len(n.prefixes) == 0 {
+		all = append(all, "without --prefix it may write every key of the bucket, and put its objects in the place of others")
+	}
+	for _, e := range before.Entries() {
+		if e.Card.ID != n.card.ID || e.Withdrawn.IsZero() {
+			continue
+		}
+		all = append(all, fmt.Sprintf("it was trusted for %s as %s before, and withdrawn on %s: make sure that it is meant to come back",
+			e.Bucket, e.Role, e.Withdrawn.Format(time.DateOnly)))
+	}
+	if keys.Role(n.role) == keys.Recovery {
+		all = append(all, n.noSafe(before)...)
+	}
+	return all
+}
+
+// noSafe warns of a recovery identity that works as a site elsewhere. A card does not say what its identity was made for, so only
+// what this list has seen of it can tell.
+func (n newTrust) noSafe(before *keys.TrustList) []string {
+	for _, e := range before.Entries() {
+		if e.Card.ID == n.card.ID && e.Role != keys.Recovery {
+			return []string{fmt.Sprintf("the list names it as %s too: a recovery identity is one of its own (`cofre site init --recovery`), kept off line", e.Role)}
+		}
+	}
+	return nil
+}
+
 func siteTrustCommand(a app) *cobra.Command {
 	var src siteSource
-	var bucket, role string
-	var prefixes []string
+	var n newTrust
 	cmd := &cobra.Command{
 		Use:   "trust CARD",
 		Short: "Trust the site of a card file, for some buckets and as what",
@@ -100,37 +185,22 @@ func siteTrustCommand(a app) *cobra.Command {
 			"  recovery  is kept off line and can open everything\n\n" +
 			"A site that only deposits says so of itself, with its own card: it then seals under keys that it cannot open\n" +
 			"again, for the members and recovery identities of its list.",
-		Args: cobra.ExactArgs(1),
+		Args: wants("CARD"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			card, err := readCard(args[0])
-			if err != nil {
+			if err := n.check(); err != nil {
 				return err
 			}
-			return src.withTrust(cmd.Context(), a, func(t *trustKeeper) error {
-				err := t.change(cmd.Context(), func(l *keys.TrustList) error {
-					return l.Trust(card, bucket, keys.Role(role), time.Now(), prefixes...)
-				})
-				if errors.Is(err, keys.ErrMalformed) {
-					return usageError{err}
-				}
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(a.stdout, "Trust list %d: %s is trusted for %s as %s.\n", t.Current().Number(), card.Name, bucket, role)
-				if keys.Role(role) == keys.Deposit && card.ID == t.identity.ID() {
-					fmt.Fprintf(a.stdout, "This site itself deposits there from now on: it reads nothing of what it writes. `cofre site distrust` with its own card ends that.\n")
-				}
-				if keys.Role(role) == keys.Recovery {
-					fmt.Fprintln(a.stdout, "`cofre serve` grants it every KEK there is, in the background: cofre_recovery_grants_missing is 0 once it has all.")
-				}
-				return printCard(a, card)
-			})
+			var err error
+			if n.card, err = readCard(args[0]); err != nil {
+				return err
+			}
+			return src.withTrust(cmd.Context(), a, func(t *trustKeeper) error { return n.add(cmd.Context(), a, t) })
 		},
 	}
 	src.flags(cmd, a)
-	cmd.Flags().StringVar(&bucket, "bucket", "", "bucket, or a pattern with *")
-	cmd.Flags().StringVar(&role, "as", "", "member, deposit or recovery")
-	cmd.Flags().StringArrayVar(&prefixes, "prefix", nil, "with --as deposit: keys that it may write begin with this (repeatable)")
+	cmd.Flags().StringVar(&n.bucket, "bucket", "", "bucket, or a pattern with *")
+	cmd.Flags().StringVar(&n.role, "as", "", "member, deposit or recovery")
+	cmd.Flags().StringArrayVar(&n.prefixes, "prefix", nil, "with --as deposit: keys that it may write begin with this (repeatable)")
 	require(cmd, "bucket", "as")
 	return cmd
 }
@@ -150,7 +220,7 @@ func siteDistrustCommand(a app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "distrust SITE",
 		Short: "Withdraw the trust in a site, by its site id or card file",
-		Args:  cobra.ExactArgs(1),
+		Args:  wants("SITE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := keys.ParseSiteID(args[0])
 			if err != nil {

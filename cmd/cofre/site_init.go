@@ -146,14 +146,18 @@ func (n *initiation) guard(ctx context.Context, a app, cfg Config) (seal func(*k
 	switch {
 	case n.kms != "":
 		key, err := parseKMS(n.kms)
-		return func(id *keys.Identity) error { return kmsfile.Write(ctx, path, key, id) }, guard{&key}, err
+		return func(id *keys.Identity) error { return kmsfile.Write(ctx, path, key, id) }, guard{key: &key}, err
 	case n.shares != 0:
-		return func(id *keys.Identity) error { return n.split(a, path, id) }, guard{}, nil
+		return func(id *keys.Identity) error { return n.split(a, path, id) }, guard{split: n.splitting()}, nil
 	}
-	pass, err := a.newPassphrase(n.passphraseFile, cfg.Site.Passphrase)
+	pass, err := a.newPassphrase(n.passphraseFile, cfg.Site.Passphrase, oldPassphrase)
 	return func(id *keys.Identity) error {
 		return agefile.Config{WorkFactor: n.workFactor}.Write(path, pass.Reveal(), id)
 	}, guard{}, err
+}
+
+func (n *initiation) splitting() agefile.Split {
+	return agefile.Split{Threshold: n.threshold, Shares: n.shares}
 }
 
 // split seals the identity by a secret that nobody sees, and gives its shares out first: an identity that nobody can open must
@@ -169,7 +173,7 @@ func (n *initiation) split(a app, path string, id *keys.Identity) error {
 		}
 	}
 	for _, s := range all {
-		text := fmt.Sprintf("# Share %d of %d of the recovery identity %q, fingerprint %s ...\n# Any %d of them open it: cofre site reseal --identity FILE --share SHARE ... --passphrase\n%s",
+		text := fmt.Sprintf("# Share number %d of %d of the recovery identity %q, fingerprint %s ...\n# Keep the lines below as they are: cofre-share-v1 is how they are written, not a number. Any %d of them open it: cofre site reseal --identity FILE --share SHARE ... --passphrase\n%s",
 			s.Index(), n.shares, n.name, s.SitePrefix(), s.Threshold(), s.Text())
 		if n.shareDir == "" {
 			if _, err := fmt.Fprintf(a.stdout, "%s\n", text); err != nil {
@@ -182,7 +186,7 @@ func (n *initiation) split(a app, path string, id *keys.Identity) error {
 			return fmt.Errorf("write share %s: %w", name, err)
 		}
 	}
-	return agefile.Config{WorkFactor: n.workFactor}.Write(path, passphrase, id)
+	return agefile.Config{WorkFactor: n.workFactor, Split: n.splitting()}.Write(path, passphrase, id)
 }
 
 // firstTrust writes the list of a new identity.
@@ -206,11 +210,7 @@ func firstTrust(ctx context.Context, id *keys.Identity, path string, members []k
 
 // tell says what was made, and what to keep.
 func (n *initiation) tell(a app, path string, id *keys.Identity, by guard) error {
-	sealedBy := by.String()
-	if n.shares != 0 {
-		sealedBy = fmt.Sprintf("%d of %d shares", n.threshold, n.shares)
-	}
-	fmt.Fprintf(a.stdout, "Identity written to %s, trust list to %s. It is sealed by: %s.\n\n", path, trustPath(path), sealedBy)
+	fmt.Fprintf(a.stdout, "Identity written to %s, trust list to %s. It is sealed by: %s.\n\n", path, trustPath(path), by)
 	if err := printCard(a, id.Card()); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,11 +19,12 @@ func siteRetireCommand(a app) *cobra.Command {
 		Short: "Close the keys of the identity that this site had before, after `cofre site rotate`",
 		Long: "Close every KEK that the identity of the card file OLD-CARD could open, in every bucket: after that nothing which anybody\n" +
 			"seals with the old file is believed. In this order: every object gets a record; the trust list notes it; the KEKs from before the\n" +
-			"rotation are closed, the old identity's grants are removed, and new KEKs are made. It may be stopped and begun again.\n\n" +
+			"rotation are closed, and those that other members have made until now; the old identity's grants are removed, and new KEKs are\n" +
+			"made. It may be stopped and begun again.\n\n" +
 			"Do it once the other sites and the recovery identities trust the new card: the grants they have are signed anew by the new identity.\n" +
 			"Other members whose KEKs the old identity could open have to end its part too (`cofre share revoke`): what they seal under those is\n" +
 			"refused here until they have.",
-		Args: cobra.ExactArgs(1),
+		Args: wants("OLD-CARD"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return src.withSite(cmd.Context(), a, func(_ Config, s *site) error { return retire(cmd.Context(), a, s, args[0], force) })
 		},
@@ -44,7 +46,7 @@ func retire(ctx context.Context, a app, s *site, path string, force bool) error 
 		if err := healAll(ctx, a, s, force); err != nil {
 			return err
 		}
-		if err := s.trust.change(ctx, func(l *keys.TrustList) error { return l.Retire(card) }); err != nil {
+		if err := s.trust.change(ctx, func(l *keys.TrustList) error { return l.Retire(card, time.Now()) }); err != nil {
 			return err
 		}
 	}
@@ -64,7 +66,7 @@ func wasOurs(ctx context.Context, s *site, old keys.Card) error {
 	if old.ID == s.identity.ID() {
 		return usagef("retire identity: %s is the identity that this site has now", old.ID)
 	}
-	if err := s.trust.Current().Clone().Retire(old); err != nil {
+	if err := s.trust.Current().Clone().Retire(old, time.Now()); err != nil {
 		return usagef("%w, which `cofre share revoke` is for", err)
 	}
 	made := false

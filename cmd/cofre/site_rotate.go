@@ -37,8 +37,9 @@ func siteRotateCommand(a app) *cobra.Command {
 		Long: "Put another identity in the place of this one. It makes the identity, or goes on with the one that --new names; has this site\n" +
 			"trust it; grants it every KEK; seals stored credentials and open uploads to it; and then makes the store its own, in one\n" +
 			"step at the end. Whatever stops it before that step, the old identity works on; run it again and it goes on.\n\n" +
-			"With --prepare it does everything but the last step: meanwhile send the new card to the other sites. Then stop every process of\n" +
-			"this site, run it without --prepare, name the new file as site.identity, and start. docs/KEYS.md has the ceremony.",
+			"With --prepare it does everything but the last step, to which open uploads are left: meanwhile send the new card to the other\n" +
+			"sites. Then stop every process of this site, run it without --prepare, name the new file as site.identity, and start.\n" +
+			"docs/KEYS.md has the ceremony.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return r.run(cmd.Context(), a) },
 	}
@@ -48,7 +49,7 @@ func siteRotateCommand(a app) *cobra.Command {
 	flags.StringVar(&r.name, "name", "", "name of the new identity (the old one's)")
 	flags.StringVar(&r.kms, "kms", "", kmsUsage)
 	flags.StringVar(&r.newPassphraseFile, "new-passphrase-file", "", "file that holds the passphrase of the new identity; else typed twice")
-	flags.IntVar(&r.workFactor, "work-factor", agefile.DefaultWorkFactor, "as with `cofre site init`")
+	flags.IntVar(&r.workFactor, "work-factor", agefile.DefaultWorkFactor, "as with cofre site init")
 	flags.BoolVar(&r.prepare, "prepare", false, "do all but the last step, while the site goes on")
 	require(cmd, "new")
 	cmd.MarkFlagsMutuallyExclusive("kms", "new-passphrase-file")
@@ -93,7 +94,9 @@ func (r *renewal) run(ctx context.Context, a app) error {
 func (r *renewal) successor(ctx context.Context, a app, old *keys.Identity) (*keys.Identity, error) {
 	sealed, err := readSealed(r.next)
 	if err == nil {
-		return sealed.open(ctx, func() (access.Secret, error) { return a.passphrase(r.newPassphraseFile, "", askOnce) })
+		return sealed.openByPassphrase(ctx, func() (access.Secret, error) {
+			return a.passphrase(r.newPassphraseFile, "", passphraseWanted{of: "the new identity", flag: "--new-passphrase-file"})
+		})
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -113,7 +116,7 @@ func (r *renewal) successor(ctx context.Context, a app, old *keys.Identity) (*ke
 		}
 		return id, kmsfile.Write(ctx, r.next, key, id)
 	}
-	pass, err := a.newPassphrase(r.newPassphraseFile, "")
+	pass, err := a.newPassphrase(r.newPassphraseFile, "", passphraseWanted{of: "the new identity", flag: "--new-passphrase-file"})
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +184,7 @@ const switchAttempts = 5
 func (m *move) run(ctx context.Context, a app, r *renewal) error {
 	if !m.switched {
 		if err := m.site.trust.change(ctx, func(l *keys.TrustList) error {
-			return l.Trust(m.next.Card(), "*", keys.Member, time.Now()) // so that KEKs made from now on are granted to it
+			return l.PrepareSuccessor(m.next.Card(), time.Now())
 		}); err != nil {
 			return fmt.Errorf("trust the new identity: %w", err)
 		}
@@ -189,16 +192,21 @@ func (m *move) run(ctx context.Context, a app, r *renewal) error {
 			return err
 		}
 	}
-	staged, err := m.stage(ctx, a)
+	if r.prepare && !m.switched {
+		staged, err := m.stage(ctx, a, metadata.SealedKEK, metadata.SealedCredential)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(a.stdout, "%d KEKs and %d credentials are sealed to the new identity.\n", staged[metadata.SealedKEK], staged[metadata.SealedCredential])
+		fmt.Fprintf(a.stdout, "The old identity works on. Send the new card to the other sites; then stop every process of this site and run this without --prepare.\n\n")
+		return m.printNext(a)
+	}
+	staged, err := m.stage(ctx, a, metadata.SealedKinds()...)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(a.stdout, "%d KEKs, %d credentials and %d uploads are sealed to the new identity.\n",
 		staged[metadata.SealedKEK], staged[metadata.SealedCredential], staged[metadata.SealedUpload])
-	if r.prepare && !m.switched {
-		fmt.Fprintf(a.stdout, "The old identity works on. Send the new card to the other sites; then stop every process of this site and run this without --prepare.\n\n")
-		return m.printNext(a)
-	}
 	if err := m.take(ctx, a, r.next); err != nil {
 		return err
 	}
@@ -276,7 +284,7 @@ func (m *move) take(ctx context.Context, a app, path string) error {
 		case !errors.Is(err, metadata.ErrConflict):
 			return err
 		}
-		if _, err := m.stage(ctx, a); err != nil { // of rows that came into being since
+		if _, err := m.stage(ctx, a, metadata.SealedKinds()...); err != nil { // of rows that came into being since
 			return err
 		}
 	}
@@ -286,15 +294,16 @@ func (m *move) take(ctx context.Context, a app, path string) error {
 // stagePage is how many rows are held at a time.
 const stagePage = 100
 
-// stage seals every row that is not yet sealed to the next identity, and counts them.
-func (m *move) stage(ctx context.Context, a app) (map[metadata.SealedKind]int, error) {
+// stage seals every row of these kinds that is not yet sealed to the next identity, and counts them. Uploads come with the last step
+// only: whoever has the next identity's file and the store could open one for as long as it is staged.
+func (m *move) stage(ctx context.Context, a app, kinds ...metadata.SealedKind) (map[metadata.SealedKind]int, error) {
 	succession := &keys.Succession{
 		Old: m.site.identity, Next: m.next, Trust: m.site.trust.Current().Succeed(m.next, time.Now()),
 		System: m.system, Clock: time.Now,
 	}
 	counts := make(map[metadata.SealedKind]int)
 	progress := reporter{out: a.stderr, last: time.Now()}
-	for _, kind := range metadata.SealedKinds() {
+	for _, kind := range kinds {
 		for after := ""; ; {
 			rows, err := m.site.store.UnstagedRows(ctx, m.next.ID(), kind, after, stagePage)
 			if err != nil {

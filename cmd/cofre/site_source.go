@@ -72,13 +72,17 @@ func (s *siteSource) open(ctx context.Context, a app) (Config, *keys.Identity, e
 	return cfg, id, err
 }
 
+func (s *siteSource) hasShares() bool { return len(s.shareFiles) > 0 || s.askShares }
+
 // errOtherShares says that shares belong together, and to another file than this one. Which one is not told.
 var errOtherShares = errors.New("the shares do not open this file: they are of another identity")
 
 // unseal opens an identity file by its KMS, by shares where some are given, or by a passphrase.
 func (s *siteSource) unseal(ctx context.Context, a app, cfg Config, sealed sealedIdentity) (*keys.Identity, error) {
-	if len(s.shareFiles) == 0 && !s.askShares {
-		return sealed.open(ctx, func() (access.Secret, error) { return a.passphrase(s.passphraseFile, cfg.Site.Passphrase, askOnce) })
+	if !s.hasShares() {
+		return sealed.openByPassphrase(ctx, func() (access.Secret, error) {
+			return a.passphrase(s.passphraseFile, cfg.Site.Passphrase, oldPassphrase)
+		})
 	}
 	if sealed.kms != nil {
 		return nil, usagef("%s is sealed by %s, not by shares", sealed.path, sealed.guard())

@@ -15,7 +15,7 @@ type source struct {
 // flags adds the flags by which a source is named.
 func (s *source) flags(cmd *cobra.Command, a app) {
 	s.configFlag(cmd, a)
-	cmd.Flags().StringVar(&s.data, "data", "", "data directory of `cofre dev`, instead of a configuration")
+	cmd.Flags().StringVar(&s.data, "data", "", "data directory of cofre dev, instead of a configuration")
 	cmd.MarkFlagsMutuallyExclusive("config", "data")
 }
 

@@ -180,17 +180,26 @@ func (t *trustKeeper) follow(ctx context.Context, log *zap.Logger) {
 			return
 		case <-tick.C:
 		}
-		known := t.Current().Number()
-		list, err := t.fromStore(ctx, known)
+		err := t.refresh(ctx, log)
 		switch {
 		case errors.Is(err, errOtherIdentity):
 			close(t.taken)
 			return
 		case err != nil && ctx.Err() == nil:
 			log.Warn("trust list was not read again", zap.Error(err))
-		case err == nil && list != nil && list.Number() > known:
-			t.current.Store(list)
-			log.Info("trust list changed", zap.Uint64("number", list.Number()))
 		}
 	}
+}
+
+// refresh puts the store's list in force, where it is newer.
+func (t *trustKeeper) refresh(ctx context.Context, log *zap.Logger) error {
+	known := t.Current()
+	list, err := t.fromStore(ctx, known.Number())
+	if err != nil || list == nil || list.Number() == known.Number() {
+		return err
+	}
+	if t.current.CompareAndSwap(known, list) { // else somebody else has just done it
+		log.Info("trust list changed", zap.Uint64("number", list.Number()))
+	}
+	return nil
 }

@@ -99,7 +99,7 @@ func TestTrustListOfAnotherSiteIsRefused(t *testing.T) {
 	if err := r.store.SetTrustList(t.Context(), 9, sign(t, keys.NewTrustList(stranger, time.Now()), stranger)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openTrust(t.Context(), r.identity, r.path, r.store); !errors.Is(err, keys.ErrSignature) {
+	if _, err := openTrust(t.Context(), r.identity, r.path, r.store); !errors.Is(err, errOtherIdentity) {
 		t.Fatalf("got %v", err)
 	}
 }

@@ -42,7 +42,7 @@ func verifyCommand(a app) *cobra.Command {
 			"Exit code 0: nothing is wrong. 1: something is, or could not be looked at. What is marked info is no fault.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, _, err := plan.parse(); err != nil {
+			if err := plan.check(); err != nil {
 				return err
 			}
 			return src.withSite(cmd.Context(), a, func(_ Config, s *site) error { return verify(cmd.Context(), a, s, plan) })
@@ -54,7 +54,7 @@ func verifyCommand(a app) *cobra.Command {
 	flags.StringVar(&plan.read, "read", "none", "read and open all chunks of: none, all, or a random share of the objects, as 5%")
 	flags.StringVar(&plan.rate, "rate", "", "read at most so many bytes per second, as 50MiB")
 	flags.IntVar(&plan.parallel, "parallel", 0, "objects looked at at a time (limits.heal_parallel of the configuration)")
-	flags.StringArrayVar(&plan.ignore, "ignore", nil, "findings of this kind are no fault here (repeatable): they are counted as info")
+	flags.StringArrayVar(&plan.ignore, "ignore", nil, "findings of this kind are no fault here (repeatable; docs/RUNBOOK.md, Verify, lists the kinds): they are counted as info")
 	flags.BoolVar(&plan.asJSON, "json", false, "print one JSON document for each finding, and a summary as the last one")
 	return cmd
 }
@@ -78,6 +78,27 @@ func (p verifyPlan) parse() (chosen func() bool, limit Size, err error) {
 	return func() bool { return byChance(percent / 100) }, limit, nil
 }
 
+// check refuses what could only go wrong late: a kind that is misspelt would be ignored nowhere.
+func (p verifyPlan) check() error {
+	if _, _, err := p.parse(); err != nil {
+		return err
+	}
+	for _, kind := range p.ignore {
+		if known := proxy.FindingKinds(); !slices.Contains(known, proxy.FindingKind(kind)) {
+			return usagef("--ignore: there is no kind %q: the kinds are %s", kind, joined(known))
+		}
+	}
+	return nil
+}
+
+func joined[S ~string](words []S) string {
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = string(w)
+	}
+	return strings.Join(texts, ", ")
+}
+
 // byChance is true with this probability. The storage must not know which objects are going to be read.
 func byChance(p float64) bool {
 	const steps = 1 << 32
@@ -88,40 +109,62 @@ func byChance(p float64) bool {
 // verifySummary is what is printed at the end.
 type verifySummary struct {
 	proxy.VerifyReport
-	Buckets int     `json:"buckets"`
-	Seconds float64 `json:"seconds"`
-	Failed  string  `json:"failed,omitempty"` // why the run did not come to its end
+	Buckets int      `json:"buckets"`            // that were verified to the end
+	LeftOut []string `json:"left_out,omitempty"` // where this site deposits, and so can open nothing
+	Seconds float64  `json:"seconds"`
+	Failed  string   `json:"failed,omitempty"` // why the run did not come to its end
 }
+
+// errDeposits says why nothing can be verified.
+var errDeposits = errors.New("this site deposits there, and can open nothing of what lies there, its own objects included: verify at a member")
 
 var errVerifyFaults = errors.New("verify: something is wrong: see the findings")
 
 func verify(ctx context.Context, a app, s *site, plan verifyPlan) error {
 	begun := time.Now()
-	if len(plan.buckets) == 0 {
-		var err error
-		if plan.buckets, err = s.handler.Buckets(ctx); err != nil {
-			return fmt.Errorf("list buckets: %w", err)
-		}
-	}
-	sum := verifySummary{VerifyReport: proxy.VerifyReport{Kinds: map[proxy.FindingKind]int64{}}, Buckets: len(plan.buckets)}
-	var failed error
-	for _, bucket := range plan.buckets {
-		report, err := verifyBucket(ctx, a, s, bucket, plan, sum.VerifyReport)
-		sum.VerifyReport = report
-		if err != nil {
-			failed = fmt.Errorf("verify bucket %s: %w", bucket, err)
-			sum.Failed = failed.Error()
-			break
-		}
+	sum, failed := verifyBuckets(ctx, a, s, plan)
+	if failed != nil {
+		sum.Failed = failed.Error()
 	}
 	sum.Seconds = time.Since(begun).Seconds()
 	if err := printVerified(a, sum, plan.asJSON); err != nil {
 		return err
 	}
-	if failed == nil && sum.Faults > 0 {
-		return errVerifyFaults
+	if sum.Faults > 0 {
+		failed = errors.Join(failed, errVerifyFaults)
 	}
 	return failed
+}
+
+// verifyBuckets verifies one bucket after the other. One that cannot be verified does not keep the others from it.
+func verifyBuckets(ctx context.Context, a app, s *site, plan verifyPlan) (sum verifySummary, failed error) {
+	sum.Kinds = map[proxy.FindingKind]int64{}
+	named := len(plan.buckets) > 0
+	if !named {
+		var err error
+		if plan.buckets, err = s.handler.Buckets(ctx); err != nil {
+			return sum, fmt.Errorf("list buckets: %w", err)
+		}
+	}
+	for _, bucket := range plan.buckets {
+		err := errDeposits
+		if !s.trust.Current().OwnDeposit(bucket) {
+			sum.VerifyReport, err = verifyBucket(ctx, a, s, bucket, plan, sum.VerifyReport)
+		} else if !named {
+			fmt.Fprintf(a.stderr, "cofre: bucket %s is left out: %v\n", bucket, errDeposits)
+			sum.LeftOut = append(sum.LeftOut, bucket)
+			continue
+		}
+		if err == nil {
+			sum.Buckets++
+			continue
+		}
+		failed = errors.Join(failed, fmt.Errorf("verify bucket %s: %w", bucket, err))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return sum, failed
 }
 
 // verifyBucket verifies one bucket and adds what it counted to what was counted before.
@@ -203,9 +246,10 @@ func printVerified(a app, sum verifySummary, asJSON bool) error {
 	for _, kind := range slices.Sorted(maps.Keys(sum.Kinds)) {
 		fmt.Fprintf(a.stdout, "%8d %s\n", sum.Kinds[kind], kind)
 	}
-	text := fmt.Sprintf("%d buckets: %d objects, %d read whole, %d rows, %d layouts, %d uploads, %s read in %s; %d faults, %d infos",
-		sum.Buckets, sum.Objects, sum.Read, sum.Rows, sum.Layouts, sum.Uploads, Size(sum.Bytes).rounded(),
-		(time.Duration(sum.Seconds * float64(time.Second))).Round(time.Millisecond), sum.Faults, sum.Infos)
+	text := fmt.Sprintf("%s verified: %s, %d read whole, %s, %s, %s, %s read in %s; %s, %s",
+		count(sum.Buckets, "bucket"), count(sum.Objects, "object"), sum.Read, count(sum.Rows, "row"), count(sum.Layouts, "layout"),
+		count(sum.Uploads, "upload"), Size(sum.Bytes).rounded(),
+		(time.Duration(sum.Seconds * float64(time.Second))).Round(time.Millisecond), count(sum.Faults, "fault"), count(sum.Infos, "info"))
 	if sum.CustomerKey > 0 {
 		text += fmt.Sprintf("; %d under keys of clients' own, looked at without", sum.CustomerKey)
 	}
@@ -214,6 +258,14 @@ func printVerified(a app, sum verifySummary, asJSON bool) error {
 	}
 	_, err := fmt.Fprintln(a.stdout, text)
 	return err
+}
+
+// count is a number of things for people.
+func count[N int | int64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // rounded is a size for people.

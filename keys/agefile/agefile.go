@@ -40,7 +40,8 @@ func Is(contents []byte) bool { return bytes.HasPrefix(contents, []byte(magic)) 
 
 // Config is how identity files are written.
 type Config struct {
-	WorkFactor int // base-2 logarithm of scrypt's N, 1 to 22; 0 is DefaultWorkFactor
+	WorkFactor int   // base-2 logarithm of scrypt's N, 1 to 22; 0 is DefaultWorkFactor
+	Split      Split // what the file says of the shares of its passphrase, in clear
 }
 
 // Write writes an identity with the default work factor: see Config.Write.
@@ -76,11 +77,15 @@ func (c Config) Seal(passphrase string, id *keys.Identity) ([]byte, error) {
 	if c.WorkFactor < 1 || c.WorkFactor > maxWorkFactor {
 		return nil, fmt.Errorf("work factor %d is not in 1 to %d", c.WorkFactor, maxWorkFactor)
 	}
-	recipient, err := age.NewScryptRecipient(passphrase) // refuses an empty passphrase
+	scrypt, err := age.NewScryptRecipient(passphrase) // refuses an empty passphrase
 	if err != nil {
 		return nil, err
 	}
-	recipient.SetWorkFactor(c.WorkFactor)
+	scrypt.SetWorkFactor(c.WorkFactor)
+	recipient := age.Recipient(scrypt)
+	if c.Split != (Split{}) {
+		recipient = splitRecipient{scrypt, c.Split}
+	}
 	secret, err := id.MarshalSecret()
 	if err != nil {
 		return nil, err
@@ -131,7 +136,7 @@ func open(sealed []byte, passphrase string) (*keys.Identity, error) {
 		return nil, err
 	}
 	opener.SetMaxWorkFactor(maxWorkFactor)
-	r, err := age.Decrypt(bytes.NewReader(sealed), opener)
+	r, err := age.Decrypt(bytes.NewReader(sealed), splitIdentity{opener})
 	if errors.Is(err, age.ErrIncorrectIdentity) {
 		return nil, ErrWrongPassphrase
 	}

@@ -54,6 +54,14 @@ func TestEveryThresholdOfSharesOpensAndNoFewerDo(t *testing.T) {
 	}
 }
 
+func TestShareOfTheFirstPrintingIsRead(t *testing.T) {
+	_, all := mustSplit(t, 2, 2)
+	printed := strings.Replace(all[0].Text(), "cofre-share-v1", "cofre-share-1", 1)
+	if got, err := Parse([]byte(printed)); err != nil || got.Text() != all[0].Text() {
+		t.Fatal(err)
+	}
+}
+
 func TestLargestSplitOpens(t *testing.T) {
 	want, all := mustSplit(t, MaxShares, MaxShares)
 	if got, err := Combine(all); err != nil || got != want {

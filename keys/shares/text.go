@@ -10,7 +10,9 @@ import (
 
 const (
 	// prefix begins the text of a share, and says how the rest is read.
-	prefix       = "cofre-share-1"
+	prefix = "cofre-share-v1"
+	// numberPrefix began it before: people took its 1 for the number of the share.
+	numberPrefix = "cofre-share-1"
 	checksumSize = 4
 	bodySize     = 2 + siteSize + splitSize + valueSize
 	letters      = (bodySize + checksumSize) / 5 * 8 // 80: no letter is left over
@@ -26,7 +28,7 @@ var alphabet = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPaddin
 
 // Text is the share to print or write down:
 //
-//	cofre-share-1 and 80 letters in groups of five, which are, in Crockford's base 32,
+//	cofre-share-v1 and 80 letters in groups of five, which are, in Crockford's base 32,
 //	threshold (1) || index (1) || site id (its first 8 bytes) || split (4) || value (32) || checksum (4)
 //	checksum := SHA-256("cofre v1 share" || all before it)[0:4]
 //
@@ -70,7 +72,11 @@ func Parse(text []byte) (Share, error) {
 			written.WriteString(line)
 		}
 	}
-	rest, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(written.String())), prefix)
+	words := strings.ToLower(strings.TrimSpace(written.String()))
+	rest, ok := strings.CutPrefix(words, prefix)
+	if !ok {
+		rest, ok = strings.CutPrefix(words, numberPrefix)
+	}
 	if !ok {
 		return Share{}, fmt.Errorf("no share of a cofre recovery identity: it begins with %q", prefix)
 	}

@@ -37,6 +37,14 @@ ORDER BY id LIMIT $4`
 INSERT INTO next_identity (site, kind, id, sealed, next) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (site, kind, id) DO UPDATE SET sealed = excluded.sealed, next = excluded.next`
 
+	// An upload that is just being finished or deleted is waited for: what came behind it would stay.
+	stageUpload = `
+INSERT INTO next_identity (site, kind, id, sealed, next)
+SELECT $1, $2, id, sealed_dek, $5 FROM uploads WHERE id = $3 AND sealed_dek = $4 AND state < 3 FOR SHARE
+ON CONFLICT (site, kind, id) DO UPDATE SET sealed = excluded.sealed, next = excluded.next`
+
+	unstageUpload = `DELETE FROM next_identity WHERE kind = 3 AND id = $1`
+
 	// Writers wait until the exchange is through; readers do not.
 	lockSealed = `LOCK TABLE keks, credentials, uploads, trust_list IN SHARE ROW EXCLUSIVE MODE`
 
@@ -83,8 +91,12 @@ func unstagedRows(ctx context.Context, q querier, to keys.SiteID, kind metadata.
 
 // StageSealed implements metadata.Store.
 func (s *Store) StageSealed(ctx context.Context, to keys.SiteID, row metadata.SealedRow, next []byte) error {
+	statement := stageSealed
+	if row.Kind == metadata.SealedUpload {
+		statement = stageUpload
+	}
 	return s.run(ctx, "stage sealed row", again, func(q querier) error {
-		_, err := q.Exec(ctx, stageSealed, to[:], int16(row.Kind), raw(row.ID), present(row.Sealed), present(next))
+		_, err := q.Exec(ctx, statement, to[:], int16(row.Kind), raw(row.ID), present(row.Sealed), present(next))
 		return err
 	})
 }

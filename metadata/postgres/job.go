@@ -12,12 +12,13 @@ import (
 )
 
 const (
-	insertJob = `INSERT INTO jobs (id, kind, bucket, parameters) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
+	insertJob = `INSERT INTO jobs (id, kind, bucket, parameters, progress) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`
 
 	jobColumns = `
 SELECT id, kind, bucket, parameters, progress, state, message, lease, cancelled, created, started, updated, ended FROM jobs `
 
 	jobByID  = jobColumns + `WHERE id = $1`
+	lastJob  = jobColumns + `WHERE kind = $1 AND bucket = $2 ORDER BY created DESC, id LIMIT 1`
 	newJobs  = jobColumns + `ORDER BY created DESC, id LIMIT $1`
 	openJobs = jobColumns + `WHERE state < 3 ORDER BY created, id`
 
@@ -32,14 +33,14 @@ WHERE id = $1 AND lease = $2 AND state = 2 RETURNING cancelled`
 
 	cancelJob = `
 UPDATE jobs SET cancelled = true, updated = clock_timestamp(),
-    ended = CASE WHEN state = 1 THEN clock_timestamp() END, state = CASE WHEN state = 1 THEN 5 ELSE state END
+    ended = CASE WHEN state = 1 AND progress = '' THEN clock_timestamp() END, state = CASE WHEN state = 1 AND progress = '' THEN 5 ELSE state END
 WHERE id = $1 AND state < 3`
 )
 
 // AddJob implements metadata.Store.
 func (s *Store) AddJob(ctx context.Context, job metadata.Job) error {
 	return s.run(ctx, "add job", again, func(q querier) error {
-		tag, err := q.Exec(ctx, insertJob, raw(job.ID), raw(job.Kind), raw(job.Bucket), present(job.Parameters))
+		tag, err := q.Exec(ctx, insertJob, raw(job.ID), raw(job.Kind), raw(job.Bucket), present(job.Parameters), present(job.Progress))
 		if err != nil || tag.RowsAffected() == 1 {
 			return err
 		}
@@ -62,10 +63,23 @@ func (s *Store) Job(ctx context.Context, id string) (job metadata.Job, err error
 }
 
 func findJob(ctx context.Context, q querier, id string) (metadata.Job, error) {
-	job, err := scanJob(q.QueryRow(ctx, jobByID, raw(id)))
+	return foundJob(q.QueryRow(ctx, jobByID, raw(id)))
+}
+
+func foundJob(r pgx.Row) (metadata.Job, error) {
+	job, err := scanJob(r)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = metadata.ErrNotFound
 	}
+	return job, err
+}
+
+// LastJob implements metadata.Store.
+func (s *Store) LastJob(ctx context.Context, kind, bucket string) (job metadata.Job, err error) {
+	err = s.run(ctx, "find last job", again, func(q querier) (err error) {
+		job, err = foundJob(q.QueryRow(ctx, lastJob, raw(kind), raw(bucket)))
+		return err
+	})
 	return job, err
 }
 

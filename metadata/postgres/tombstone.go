@@ -21,9 +21,15 @@ WHERE bucket = $1 AND key = $2 AND version = $3 AND tombstoned IS NULL AND commi
 	reviveRows = `
 UPDATE objects SET tombstoned = NULL WHERE bucket = $1 AND key = $2 AND sha256(envelope) = $3`
 
+	// What is staged of the uploads goes by a statement of its own: see DeleteUpload.
+	dropUploads = `
+DELETE FROM uploads WHERE bucket = $1 AND created < $2`
+
+	unstageGone = `
+DELETE FROM next_identity n WHERE n.kind = 3 AND NOT EXISTS (SELECT FROM uploads u WHERE u.id = n.id)`
+
 	dropBucket = `
-WITH forgotten AS (DELETE FROM uploads WHERE bucket = $1 AND created < $2),
-    unguarded AS (DELETE FROM guarded_buckets WHERE bucket = $1 AND since < $2)
+WITH unguarded AS (DELETE FROM guarded_buckets WHERE bucket = $1 AND since < $2)
 UPDATE objects SET tombstoned = clock_timestamp() WHERE bucket = $1 AND committed < $2 AND tombstoned IS NULL`
 )
 
@@ -62,7 +68,10 @@ func (s *Store) Revive(ctx context.Context, bucket, key string, env metadata.Env
 // DropBucket implements metadata.Store. The parts of the uploads go with them, by the foreign key.
 func (s *Store) DropBucket(ctx context.Context, bucket string, began time.Time) error {
 	return s.run(ctx, "drop bucket", again, func(q querier) error {
-		_, err := q.Exec(ctx, dropBucket, raw(bucket), began)
-		return err
+		var batch pgx.Batch // one transaction
+		batch.Queue(dropUploads, raw(bucket), began)
+		batch.Queue(unstageGone)
+		batch.Queue(dropBucket, raw(bucket), began)
+		return q.SendBatch(ctx, &batch).Close()
 	})
 }

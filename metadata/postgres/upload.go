@@ -163,19 +163,26 @@ func (s *Store) finish(ctx context.Context, tx pgx.Tx, uploadID string, result [
 		if _, err := tx.Exec(ctx, deleteUploadParts, raw(uploadID)); err != nil {
 			return err
 		}
+		if _, err := tx.Exec(ctx, unstageUpload, raw(uploadID)); err != nil {
+			return err
+		}
 	}
 	return s.add(ctx, tx, rec, metadata.Committed)
 }
 
-// DeleteUpload implements metadata.Store. Its parts go with it, by the foreign key.
+// DeleteUpload implements metadata.Store. Its parts go with it, by the foreign key. What is staged of it goes by a statement of its own
+// behind that one, which waits for whoever is staging it.
 func (s *Store) DeleteUpload(ctx context.Context, uploadID string) error {
 	return s.run(ctx, "delete upload", again, func(q querier) error {
-		_, err := q.Exec(ctx, deleteUpload, raw(uploadID))
-		return err
+		var batch pgx.Batch // one transaction
+		batch.Queue(deleteUpload, raw(uploadID))
+		batch.Queue(unstageUpload, raw(uploadID))
+		return q.SendBatch(ctx, &batch).Close()
 	})
 }
 
-// SweepUploads implements metadata.Store. Replicas may sweep at once: each takes what no other has in hand.
+// SweepUploads implements metadata.Store. Of what is completed nothing is staged any more. Replicas may sweep at once: each takes
+// what no other has in hand.
 func (s *Store) SweepUploads(ctx context.Context, completedBefore time.Time, limit int) (int, error) {
 	var swept int64
 	err := s.run(ctx, "sweep uploads", again, func(q querier) error {

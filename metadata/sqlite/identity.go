@@ -35,6 +35,13 @@ ORDER BY id LIMIT ?4`
 INSERT INTO next_identity (site, kind, id, sealed, next) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (site, kind, id) DO UPDATE SET sealed = ?4, next = ?5`
 
+	stageUpload = `
+INSERT INTO next_identity (site, kind, id, sealed, next)
+SELECT ?1, ?2, id, sealed_dek, ?5 FROM uploads WHERE id = ?3 AND sealed_dek = ?4 AND state < 3
+ON CONFLICT (site, kind, id) DO UPDATE SET sealed = ?4, next = ?5`
+
+	unstageUpload = `DELETE FROM next_identity WHERE kind = 3 AND id = ?`
+
 	takeKEKs = `
 UPDATE keks SET grant_ = n.next, state = CASE WHEN keks.creator = n.site THEN state ELSE max(state, 2) END
 FROM next_identity n WHERE n.site = ?1 AND n.kind = 1 AND n.id = keks.id`
@@ -69,8 +76,12 @@ func (s *Store) UnstagedRows(ctx context.Context, to keys.SiteID, kind metadata.
 
 // StageSealed implements metadata.Store.
 func (s *Store) StageSealed(ctx context.Context, to keys.SiteID, row metadata.SealedRow, next []byte) error {
+	statement := stageSealed
+	if row.Kind == metadata.SealedUpload {
+		statement = stageUpload
+	}
 	return s.failed("stage sealed row", s.write.update(ctx, func(t *transaction) error {
-		_, err := t.exec(stageSealed, to[:], int64(row.Kind), blob(row.ID), present(row.Sealed), present(next))
+		_, err := t.exec(statement, to[:], int64(row.Kind), blob(row.ID), present(row.Sealed), present(next))
 		return err
 	}))
 }

@@ -12,13 +12,14 @@ import (
 const (
 	insertJob = `
 INSERT INTO jobs (id, kind, bucket, parameters, progress, state, message, lease, cancelled, created, started, updated, ended)
-VALUES (?1, ?2, ?3, ?4, x'', 1, x'', x'', 0, ?5, 0, ?5, 0)`
+VALUES (?1, ?2, ?3, ?4, ?6, 1, x'', x'', 0, ?5, 0, ?5, 0)`
 
 	jobColumns = `
 SELECT id, kind, bucket, parameters, progress, state, message, lease, cancelled, created, started, updated, ended FROM jobs `
 
 	jobByID   = jobColumns + `WHERE id = ?1`
 	jobOpenOf = jobColumns + `WHERE bucket = ?1 AND kind = ?2 AND state < 3`
+	lastJob   = jobColumns + `WHERE kind = ?1 AND bucket = ?2 ORDER BY created DESC, id LIMIT 1`
 	newJobs   = jobColumns + `ORDER BY created DESC, id LIMIT ?1`
 	openJobs  = jobColumns + `WHERE state < 3 ORDER BY created, id`
 
@@ -45,7 +46,7 @@ func (s *Store) AddJob(ctx context.Context, job metadata.Job) error {
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(insertJob, blob(job.ID), blob(job.Kind), blob(job.Bucket), present(job.Parameters), now)
+		_, err = t.exec(insertJob, blob(job.ID), blob(job.Kind), blob(job.Bucket), present(job.Parameters), now, present(job.Progress))
 		return err
 	}))
 }
@@ -59,12 +60,21 @@ func conflictIf(conflict bool) error {
 
 // Job implements metadata.Store.
 func (s *Store) Job(ctx context.Context, id string) (metadata.Job, error) {
-	found, err := s.jobs(ctx, jobByID, blob(id))
+	return s.oneJob(ctx, "find job", jobByID, blob(id))
+}
+
+// LastJob implements metadata.Store.
+func (s *Store) LastJob(ctx context.Context, kind, bucket string) (metadata.Job, error) {
+	return s.oneJob(ctx, "find last job", lastJob, blob(kind), blob(bucket))
+}
+
+func (s *Store) oneJob(ctx context.Context, call, query string, args ...any) (metadata.Job, error) {
+	found, err := s.jobs(ctx, query, args...)
 	if err == nil && len(found) == 0 {
 		err = metadata.ErrNotFound
 	}
 	if err != nil {
-		return metadata.Job{}, s.failed("find job", err)
+		return metadata.Job{}, s.failed(call, err)
 	}
 	return found[0], nil
 }
@@ -136,7 +146,7 @@ func (s *Store) CancelJob(ctx context.Context, id string) error {
 			return nil
 		}
 		there.Cancelled, there.Updated = true, fromNanos(now)
-		if there.State == metadata.JobWaiting {
+		if there.State == metadata.JobWaiting && len(there.Progress) == 0 {
 			there.State, there.Ended = metadata.JobCancelled, there.Updated
 		}
 		return nil

@@ -17,6 +17,9 @@ UPDATE objects SET tombstoned = ?1 WHERE bucket = ?2 AND committed < ?3 AND tomb
 
 	dropBucketUploads = `
 DELETE FROM uploads WHERE bucket = ? AND created < ?`
+
+	unstageGone = `
+DELETE FROM next_identity WHERE kind = 3 AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.id = next_identity.id)`
 )
 
 // Tombstone implements metadata.Store.
@@ -61,6 +64,9 @@ func (s *Store) DropBucket(ctx context.Context, bucket string, began time.Time) 
 			return err
 		}
 		if _, err := t.exec(dropBucketUploads, blob(bucket), toNanos(began)); err != nil {
+			return err
+		}
+		if _, err := t.exec(unstageGone); err != nil {
 			return err
 		}
 		_, err = t.exec(dropGuard, blob(bucket), toNanos(began))

@@ -166,6 +166,9 @@ func (s *Store) FinishUpload(ctx context.Context, uploadID string, result []byte
 			if _, err := t.exec(deleteUploadParts, blob(uploadID)); err != nil {
 				return err
 			}
+			if _, err := t.exec(unstageUpload, blob(uploadID)); err != nil {
+				return err
+			}
 		}
 		return t.add(rec, metadata.Committed)
 	}))
@@ -174,12 +177,15 @@ func (s *Store) FinishUpload(ctx context.Context, uploadID string, result []byte
 // DeleteUpload implements metadata.Store. Its parts go with it, by the foreign key.
 func (s *Store) DeleteUpload(ctx context.Context, uploadID string) error {
 	return s.failed("delete upload", s.write.update(ctx, func(t *transaction) error {
-		_, err := t.exec(deleteUpload, blob(uploadID))
+		if _, err := t.exec(deleteUpload, blob(uploadID)); err != nil {
+			return err
+		}
+		_, err := t.exec(unstageUpload, blob(uploadID))
 		return err
 	}))
 }
 
-// SweepUploads implements metadata.Store.
+// SweepUploads implements metadata.Store. Of what is completed nothing is staged any more.
 func (s *Store) SweepUploads(ctx context.Context, completedBefore time.Time, limit int) (int, error) {
 	var swept int64
 	err := s.write.update(ctx, func(t *transaction) (err error) {

@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"slices"
+	"sync"
+	"time"
 
 	"cofre/keys"
 	"cofre/metadata"
@@ -100,6 +102,87 @@ var identityTests = map[string]func(*suite){
 			s.Error("took a kind that there is not")
 		}
 	},
+	"NothingStagedOutlivesItsUpload": func(s *suite) {
+		for name, end := range map[string]func(metadata.Upload){
+			"deleted": func(up metadata.Upload) { s.must(s.store.DeleteUpload(s.ctx, up.ID)) },
+			"finished": func(up metadata.Upload) {
+				s.finished(up, "result")
+				s.sweepAll()
+			},
+			"dropped": func(up metadata.Upload) {
+				s.must(s.store.DropBucket(s.ctx, up.Bucket, s.later(s.read(up).Created)))
+			},
+		} {
+			to, up, other := random[keys.SiteID](), s.sealedUpload(name), s.sealedUpload("other")
+			other.Bucket += "2"
+			s.must(s.store.CreateUpload(s.ctx, up))
+			s.must(s.store.CreateUpload(s.ctx, other))
+			s.stageAll(to, 10)
+			end(up)
+			s.must(s.store.CreateUpload(s.ctx, up)) // the same row once more: what was staged of it would count again
+			if got := s.unstagedUploads(to); !slices.Equal(got, []string{up.ID}) {
+				s.Errorf("%s: %q are not staged, want %q", name, got, up.ID)
+			}
+		}
+	},
+	"StagingAndTheEndOfAnUploadMayMeet": func(s *suite) {
+		to := random[keys.SiteID]()
+		for n := range 40 {
+			up := s.sealedUpload("k")
+			row := metadata.SealedRow{Kind: metadata.SealedUpload, ID: up.ID, Sealed: up.SealedDEK, Beside: up.Envelope[:]}
+			s.must(s.store.CreateUpload(s.ctx, up))
+			var staged error
+			var wg sync.WaitGroup
+			wg.Go(func() { staged = s.store.StageSealed(s.ctx, to, row, randomBytes(70)) })
+			if n%2 == 0 {
+				s.must(s.store.DeleteUpload(s.ctx, up.ID))
+			} else {
+				s.must(s.store.DropBucket(s.ctx, up.Bucket, s.later(s.read(up).Created)))
+			}
+			wg.Wait()
+			s.must(staged)
+			s.must(s.store.CreateUpload(s.ctx, up))
+			s.equal(s.unstagedUploads(to), []string{up.ID})
+			s.must(s.store.DeleteUpload(s.ctx, up.ID))
+		}
+	},
+	"NothingIsStagedOfAnUploadThatIsOver": func(s *suite) {
+		to, up := random[keys.SiteID](), s.sealedUpload("k")
+		row := metadata.SealedRow{Kind: metadata.SealedUpload, ID: up.ID, Sealed: up.SealedDEK, Beside: up.Envelope[:]}
+		s.must(s.store.StageSealed(s.ctx, to, row, randomBytes(70))) // it is not there
+		s.must(s.store.CreateUpload(s.ctx, up))
+		s.equal(s.unstagedUploads(to), []string{up.ID})
+		s.finished(up, "result")
+		s.must(s.store.StageSealed(s.ctx, to, row, randomBytes(70)))
+		s.sweepAll()
+		s.must(s.store.CreateUpload(s.ctx, up))
+		s.equal(s.unstagedUploads(to), []string{up.ID})
+	},
+}
+
+func (s *suite) sealedUpload(key string) metadata.Upload {
+	up := s.upload(key)
+	up.SealedDEK = randomBytes(60)
+	return up
+}
+
+// sweepAll forgets every completed upload.
+func (s *suite) sweepAll() {
+	s.Helper()
+	n, err := s.store.SweepUploads(s.ctx, time.Now().Add(time.Hour), 10)
+	s.must(err)
+	s.equal(n, 1)
+}
+
+func (s *suite) unstagedUploads(to keys.SiteID) []string {
+	s.Helper()
+	rows, err := s.store.UnstagedRows(s.ctx, to, metadata.SealedUpload, "", 10)
+	s.must(err)
+	var ids []string
+	for _, r := range rows {
+		ids = append(ids, r.ID)
+	}
+	return ids
 }
 
 // stageAll stages every row that is not staged yet, and gives what each is going to hold.

@@ -99,6 +99,49 @@ var jobTests = map[string]func(*suite){
 			s.Errorf("newest job %+v", newest)
 		}
 	},
+	"BeginsWithItsProgressAndIsTheLastOfItsKind": func(s *suite) {
+		_, err := s.store.LastJob(s.ctx, "reencrypt", s.bucket)
+		s.wantErr(err, metadata.ErrNotFound)
+		job := metadata.Job{
+			ID: unique(), Kind: "reencrypt", Bucket: s.bucket, Parameters: []byte("{}"), Progress: []byte(`{"pending":"\u0000"}`), State: metadata.JobWaiting,
+		}
+		s.must(s.store.AddJob(s.ctx, job))
+		s.addJob("migrate")
+		last := func() metadata.Job {
+			got, err := s.store.LastJob(s.ctx, "reencrypt", s.bucket)
+			s.must(err)
+			return got
+		}
+		s.equal(last(), job, jobTimes)
+		taken, err := s.store.TakeJob(s.ctx, job.ID, "lease")
+		s.must(err)
+		taken.State = metadata.JobFailed
+		_, err = s.store.UpdateJob(s.ctx, taken)
+		s.must(err)
+		s.equal(last(), taken, jobTimes)
+		next := s.addJob("reencrypt")
+		s.equal(last(), next, jobTimes)
+		_, err = s.store.LastJob(s.ctx, "reencrypt", s.bucket+"x")
+		s.wantErr(err, metadata.ErrNotFound)
+	},
+	"IsCancelledByItsHolderOnceItHasProgress": func(s *suite) {
+		job := metadata.Job{ID: unique(), Kind: "reencrypt", Bucket: s.bucket, Parameters: []byte("{}"), Progress: []byte("begun"), State: metadata.JobWaiting}
+		s.must(s.store.AddJob(s.ctx, job))
+		s.must(s.store.CancelJob(s.ctx, job.ID))
+		job.Cancelled = true
+		s.equal(s.job(job.ID), job, jobTimes)
+		taken, err := s.store.TakeJob(s.ctx, job.ID, "lease")
+		s.must(err)
+		if !taken.Cancelled || string(taken.Progress) != "begun" {
+			s.Errorf("taken %+v", taken)
+		}
+		taken.State = metadata.JobCancelled
+		_, err = s.store.UpdateJob(s.ctx, taken)
+		s.must(err)
+		if got := s.job(job.ID); got.State != metadata.JobCancelled || got.Ended.IsZero() {
+			s.Errorf("%+v", got)
+		}
+	},
 	"IsWrittenByWhoTookItLast": func(s *suite) {
 		job := s.addJob("reencrypt")
 		first, err := s.store.TakeJob(s.ctx, job.ID, "lease 1")
