@@ -18,6 +18,9 @@ PACKAGES = $$(go list ./... | grep -v '^cofre/e2e$$')
 TEST_FLAGS ?=
 E2E_FLAGS ?=
 FUZZTIME ?= 10s
+# How long each test goes on in `make test-long` that could go on for ever.
+LONG ?= 5m
+LONG_TESTS ?= .
 BENCH ?= .
 
 .PHONY: help
@@ -35,6 +38,21 @@ build: ## build bin/cofre: static, trimmed, version from git
 .PHONY: test
 test: ## everything, against real PostgreSQL, Redis and Ceph RGW (started and stopped here), with the race detector
 	@deploy/testenv/run "$$(mktemp -d "$${TMPDIR:-/tmp}/cofre-test.XXXXXX")" -- $(MAKE) --no-print-directory check
+
+.PHONY: test-long
+test-long: ## the suites that look for faults, for LONG (5m) each instead of seconds, and what they came to (LONG_TESTS=pattern)
+	@deploy/testenv/run "$$(mktemp -d "$${TMPDIR:-/tmp}/cofre-test.XXXXXX")" -- $(MAKE) --no-print-directory check-long
+
+.PHONY: check-long
+check-long:
+	@figures=$$(mktemp); export COFRE_TEST_LONG=$(LONG) COFRE_TEST_FIGURES="$$figures"; status=0; \
+	go test -race -timeout 12h -run '$(LONG_TESTS)' $(TEST_FLAGS) $$(go list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... \
+	  | awk '/ cofre\/internal\/longtest/ {print $$1}') || status=$$?; \
+	$(MAKE) --no-print-directory figures FIGURES="$$figures"; rm -f "$$figures"; exit $$status
+
+.PHONY: figures
+figures: ## add up what suites reported in FIGURES=file (COFRE_TEST_FIGURES of a run)
+	@awk -F '\t' '{ split($$1, test, "/"); sum[test[1] "\t" $$3] += $$2 } END { for (k in sum) printf "%12d  %s\n", sum[k], k }' '$(FIGURES)' | sort -k3
 
 .PHONY: check
 check: ## the tests of `make test` against the services that the COFRE_TEST_* environment names

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cofre/access"
+	"cofre/internal/pause"
 	"cofre/proxy"
 )
 
@@ -88,14 +89,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
 		return false
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+	return pause.For(ctx, d) == nil
 }
 
 // attempt sends the request once and waits for the head of the answer.

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"cofre/internal/pause"
 	"cofre/proxy"
 	"cofre/s3api"
 )
@@ -132,11 +133,7 @@ func (r *run) patiently(ctx context.Context, e s3api.ListEntry, at Place) (*done
 		if !errors.Is(err, proxy.ErrBackendUnavailable) && !errors.Is(err, errReplaced) || try == patience {
 			return d, err
 		}
-		timer := time.NewTimer(time.Duration(try) * time.Second)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if pause.For(ctx, time.Duration(try)*time.Second) != nil {
 			return nil, err
 		}
 	}

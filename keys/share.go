@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"cofre/internal/pause"
 )
 
 // Holding is one KEK of a bucket as the store knows it, and the sites for which the system bucket has a grant of it. The
@@ -168,14 +170,7 @@ func (r *Ring) passed(ctx context.Context, left time.Time) error {
 	if wait <= 0 || wait > time.Minute { // a clock that is off by so much is not waited for
 		return nil
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pause.For(ctx, wait)
 }
 
 func (r *Ring) revokeKEK(ctx context.Context, trust *TrustList, k Holding, site SiteID, done *Revocation) error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 
+	"cofre/access"
 	"cofre/s3api"
 )
 
@@ -19,25 +20,35 @@ func (h *Handler) copyTags(ctx context.Context, rq *request, c *copying) (string
 	if c.tags.replace {
 		return c.tags.header, nil
 	}
-	q := c.source.query()
-	q.Set("tagging", "")
-	resp, err := h.backend.Do(ctx, rq.as(), &BackendRequest{Method: http.MethodGet, Bucket: c.source.Bucket, Key: c.source.Key, Query: q})
-	if hasStatus(err, http.StatusNotFound) || hasStatus(err, http.StatusNotImplemented) || hasStatus(err, http.StatusForbidden) {
-		return "", nil // no tags, none that this user may see, or a backend without them
+	tags, err := h.tagsOf(ctx, rq.as(), c.source)
+	if hasStatus(err, http.StatusNotFound) || hasStatus(err, http.StatusForbidden) {
+		return "", nil // deleted meanwhile, or none that this user may see
+	}
+	return s3api.EncodeTaggingHeader(tags), err
+}
+
+// tagsOf asks the backend for an object's tags; none where it does not know of tags.
+func (h *Handler) tagsOf(ctx context.Context, as access.BackendUser, t target) ([]s3api.Tag, error) {
+	doc, err := h.subresourceOf(ctx, as, t, "tagging")
+	if err != nil || len(doc) == 0 {
+		return nil, err
+	}
+	return s3api.ScanTagging(bytes.NewReader(doc))
+}
+
+// subresourceOf asks for a small document beside an object; nil where the backend has none, or does not know of such.
+func (h *Handler) subresourceOf(ctx context.Context, as access.BackendUser, t target, name string) ([]byte, error) {
+	q := t.query()
+	q.Set(name, "")
+	resp, err := h.backend.Do(ctx, as, &BackendRequest{Method: http.MethodGet, Bucket: t.Bucket, Key: t.Key, Query: q})
+	if hasCode(err, "NoSuchTagSet") || hasStatus(err, http.StatusNotImplemented) {
+		return nil, nil
 	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer resp.Body.Close()
-	doc, err := readSmall(resp.Body, maxBucketDocument)
-	if err != nil || len(doc) == 0 {
-		return "", err
-	}
-	tags, err := s3api.ScanTagging(bytes.NewReader(doc))
-	if err != nil {
-		return "", err
-	}
-	return s3api.EncodeTaggingHeader(tags), nil
+	return readSmall(resp.Body, maxBucketDocument)
 }
 
 // putTags sets the copy's tags on the version that was just made, head being its envelope's.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"cofre/internal/pause"
 	"cofre/metadata"
 	"cofre/s3api"
 )
@@ -58,14 +59,8 @@ func (h *Handler) guard(ctx context.Context, bucket string) error {
 	if err != nil {
 		return err
 	}
-	if wait := guardSettled - age; wait > 0 {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	if err := pause.For(ctx, guardSettled-age); err != nil {
+		return err
 	}
 	h.guards.cache.Set(bucket, true)
 	return nil

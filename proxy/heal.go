@@ -173,7 +173,12 @@ func (h *Handler) heal(ctx context.Context, rd reading, t target, f *found) (*me
 	if err := h.ring.CheckObject(kek, t.Key); err != nil {
 		return nil, &integrityError{"deposit", err}
 	}
-	dek, err := unseal(f.envelope, kek, t.Key, rd.customerKey)
+	return h.recordFrom(ctx, t, f, kek, rd.customerKey)
+}
+
+// recordFrom makes the record that an object itself bears out.
+func (h *Handler) recordFrom(ctx context.Context, t target, f *found, kek keys.KEK, customerKey []byte) (*metadata.Record, error) {
+	dek, err := unseal(f.envelope, kek, t.Key, customerKey)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +190,7 @@ func (h *Handler) heal(ctx context.Context, rd reading, t target, f *found) (*me
 		Bucket: t.Bucket, Key: t.Key, VersionID: versionOf(f.header), Envelope: f.raw,
 		BackendETag: unquote(f.header.Get("ETag")), ContentType: attrs.Headers["content-type"], Began: h.store.Now(),
 	}
-	if f.envelope.Flags&seal.Multipart != 0 {
+	if f.envelope.Flags.Has(seal.Multipart) {
 		err = h.healMultipart(ctx, rec, f, dek)
 	} else {
 		err = healSingle(rec, f, dek)

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -143,22 +142,11 @@ func (e *exactReader) Read(p []byte) (int, error) {
 
 // Tags gives an object's tags; none where it has none, where the site may not see them, or where the backend knows no tags.
 func (h *Handler) Tags(ctx context.Context, at ObjectAt) ([]s3api.Tag, error) {
-	t := at.target()
-	q := t.query()
-	q.Set("tagging", "")
-	resp, err := h.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodGet, Bucket: t.Bucket, Key: t.Key, Query: q})
-	if hasStatus(err, http.StatusNotFound) || hasStatus(err, http.StatusNotImplemented) || hasStatus(err, http.StatusForbidden) {
+	tags, err := h.tagsOf(ctx, access.SiteUser, at.target())
+	if hasStatus(err, http.StatusNotFound) || hasStatus(err, http.StatusForbidden) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	doc, err := readSmall(resp.Body, maxBucketDocument)
-	if err != nil || len(doc) == 0 {
-		return nil, err
-	}
-	return s3api.ScanTagging(bytes.NewReader(doc))
+	return tags, err
 }
 
 // EachVersion walks all versions of the keys that begin with prefix, delete markers among them, a page of the backend at a time.

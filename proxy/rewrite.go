@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cofre/access"
+	"cofre/internal/pause"
 	"cofre/keys"
 	"cofre/s3api"
 )
@@ -274,7 +275,7 @@ func (w *rewriter) checkpoint(ctx context.Context, at RewriteMarker) error {
 // nextPass begins anew: what was found then counts, not what was found before. It may well be the last one, so it begins when no
 // replica seals any more under what is to be left behind.
 func (w *rewriter) nextPass(ctx context.Context) error {
-	if err := sleep(ctx, time.Until(w.sealedUntil)); err != nil {
+	if err := pause.For(ctx, time.Until(w.sealedUntil)); err != nil {
 		return err
 	}
 	w.began = time.Now()

@@ -53,34 +53,12 @@ func after(text string, now time.Time) bool {
 
 func sameHeader(a, b http.Header) bool { return maps.EqualFunc(a, b, slices.Equal) }
 
-// subresourceOf asks for a small document beside an object; nil where the backend has none, or does not know of such.
-func (w *rewriter) subresourceOf(ctx context.Context, rq *request, t target, name string) ([]byte, error) {
-	q := t.query()
-	q.Set(name, "")
-	resp, err := w.h.backend.Do(ctx, rq.as(), &BackendRequest{Method: http.MethodGet, Bucket: t.Bucket, Key: t.Key, Query: q})
-	if hasCode(err, "NoSuchTagSet") || hasCode(err, s3api.ErrNotImplemented.Code) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	return readSmall(resp.Body, maxBucketDocument)
-}
-
 func (w *rewriter) tags(ctx context.Context, rq *request, t target) (string, error) {
-	doc, err := w.subresourceOf(ctx, rq, t, "tagging")
+	tags, err := w.h.tagsOf(ctx, rq.as(), t)
 	if hasStatus(err, http.StatusForbidden) {
 		return "", refuse("forbidden", "the storage does not let this site read its tags, which would be lost")
 	}
-	if err != nil || len(doc) == 0 {
-		return "", err
-	}
-	tags, err := s3api.ScanTagging(bytes.NewReader(doc))
-	if err != nil {
-		return "", err
-	}
-	return s3api.EncodeTaggingHeader(tags), nil
+	return s3api.EncodeTaggingHeader(tags), err
 }
 
 const fullControl = "FULL_CONTROL"
@@ -92,7 +70,7 @@ const fullControl = "FULL_CONTROL"
 // another user's, without s3:GetObjectAcl) its owner, whom the listing names, is given that, and other grants are lost: less
 // access rather than more.
 func (w *rewriter) grants(ctx context.Context, rq *request, src *rewriteSource) (http.Header, error) {
-	doc, err := w.subresourceOf(ctx, rq, src.target, "acl")
+	doc, err := w.h.subresourceOf(ctx, rq.as(), src.target, "acl")
 	acl := s3api.ACL{OwnerID: src.owner}
 	switch {
 	case hasStatus(err, http.StatusForbidden):

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cofre/access"
+	"cofre/internal/pause"
 	"cofre/keys"
 	"cofre/s3api"
 )
@@ -72,7 +73,7 @@ func (w *rewriter) lookActive(ctx context.Context) error {
 		if time.Now().After(deadline) {
 			return cmp.Or(err, keys.ErrKEKUnavailable)
 		}
-		if err := sleep(ctx, rewritePause); err != nil {
+		if err := pause.For(ctx, rewritePause); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cofre/access"
+	"cofre/internal/pause"
 	"cofre/keys"
 	"cofre/metadata"
 	"cofre/s3api"
@@ -30,7 +31,7 @@ func refuse(kind, reason string) error { return &rewriteRefusal{kind, reason} }
 
 // entry does one entry of the listing, as often as it takes to be sure of its outcome. Its error ends the walk.
 func (w *rewriter) entry(ctx context.Context, e s3api.ListEntry) error {
-	pause := rewritePause
+	wait := rewritePause
 	var err error
 	for range rewriteAttempts {
 		err = w.try(ctx, e)
@@ -43,10 +44,10 @@ func (w *rewriter) entry(ctx context.Context, e s3api.ListEntry) error {
 		case isOvertaken(err):
 			w.count(func(r *RewriteReport) { r.Dropped++ })
 		case mayPassBy(err):
-			if err := sleep(ctx, pause); err != nil {
+			if err := pause.For(ctx, wait); err != nil {
 				return err
 			}
-			pause *= 2
+			wait *= 2
 		default:
 			return w.givenUp(ctx, e, err)
 		}
@@ -119,17 +120,6 @@ func (w *rewriter) away(ctx context.Context) bool {
 	}
 	_, err := w.h.freshFacts(ctx, access.SiteUser, w.bucket)
 	return err != nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // try looks at an entry and rewrites it if it is to be.

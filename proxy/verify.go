@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"cofre/internal/pause"
 	"cofre/keys"
 )
 
@@ -216,12 +217,5 @@ func (v *verification) round(ctx context.Context, suspects []suspect) []suspect 
 
 // settle waits; false when the run has ended meanwhile.
 func (v *verification) settle(ctx context.Context) bool {
-	timer := time.NewTimer(v.cfg.Settle)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return pause.For(ctx, v.cfg.Settle) == nil
 }
