@@ -48,17 +48,14 @@ check-long:
 	@figures=$$(mktemp); export COFRE_TEST_LONG=$(LONG) COFRE_TEST_FIGURES="$$figures"; status=0; \
 	go test -race -timeout 12h -run '$(LONG_TESTS)' $(TEST_FLAGS) $$(go list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... \
 	  | awk '/ cofre\/internal\/longtest/ {print $$1}') || status=$$?; \
-	$(MAKE) --no-print-directory figures FIGURES="$$figures"; rm -f "$$figures"; exit $$status
-
-.PHONY: figures
-figures: ## add up what suites reported in FIGURES=file (COFRE_TEST_FIGURES of a run)
-	@awk -F '\t' '{ split($$1, test, "/"); sum[test[1] "\t" $$3] += $$2 } END { for (k in sum) printf "%12d  %s\n", sum[k], k }' '$(FIGURES)' | sort -k3
+	deploy/testenv/figures "$$figures"; rm -f "$$figures"; exit $$status
 
 .PHONY: check
 check: ## the tests of `make test` against the services that the COFRE_TEST_* environment names
 	go vet ./...
-	go test -race -timeout 20m $(TEST_FLAGS) $(PACKAGES)
-	go test -timeout 30m $(E2E_FLAGS) ./e2e/
+	@figures=$$(mktemp); export COFRE_TEST_FIGURES="$$figures"; status=0; \
+	{ go test -race -timeout 30m $(TEST_FLAGS) $(PACKAGES) && go test -timeout 30m $(E2E_FLAGS) ./e2e/; } || status=$$?; \
+	deploy/testenv/figures "$$figures"; rm -f "$$figures"; exit $$status
 	@if command -v softhsm2-util >/dev/null && command -v "$$(go env CC)" >/dev/null; then $(MAKE) --no-print-directory test-pkcs11; \
 	else echo 'no SoftHSM (softhsm2) or no C compiler: the PKCS#11 guard is not tested' >&2; fi
 
