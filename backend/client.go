@@ -39,10 +39,11 @@ type Config struct {
 
 	// ConnectTimeout limits dialling and the TLS handshake, each. Default 5 s.
 	ConnectTimeout time.Duration
-	// StallTimeout is how long the backend may make no progress: take no more of a body, or send no more of an answer.
-	// Time in which the caller is slow does not count. Default 60 s, RGW's own patience.
+	// StallTimeout is how long the backend may make no progress: take no further 64 KiB of a body, send no further 64 KiB of an
+	// answer, or give no head of an answer to a GET, HEAD or DELETE. Time in which the caller is slow does not count. A request
+	// that stalled is not sent again. Default 60 s, RGW's own patience.
 	StallTimeout time.Duration
-	// AnswerTimeout is how long the backend may take from the last byte of a request to the head of its answer; completing
+	// AnswerTimeout is how long the backend may take from the last byte of a PUT or POST to the head of its answer; completing
 	// a large upload or copying a large object is slow at some backends. Default 5 min.
 	AnswerTimeout time.Duration
 	// Retries is how many times a repeatable request is sent again. Default 3; negative means never.

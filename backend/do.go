@@ -113,7 +113,7 @@ func (c *Client) attempt(parent context.Context, as access.BackendUser, req *pro
 		}
 	}
 
-	timer.arm(c.cfg.AnswerTimeout)
+	timer.arm(c.answerTime(req))
 	resp, err := c.transport.RoundTrip(r)
 	if body != nil {
 		// From here on nobody reads the caller's stream, and nobody but this goroutine arms the timer.
@@ -125,8 +125,13 @@ func (c *Client) attempt(parent context.Context, as access.BackendUser, req *pro
 		}
 	}
 	if err != nil {
+		err = noAnswer(parent, ctx, err)
 		timer.stop()
-		return nil, noAnswer(parent, ctx, err)
+		if errors.Is(err, errStalled) {
+			// What swallowed this request may have swallowed the other connections too: the next one gets a new one.
+			c.transport.CloseIdleConnections()
+		}
+		return nil, err
 	}
 	timer.arm(c.cfg.StallTimeout)
 	if resp.StatusCode/100 == 2 || resp.StatusCode == http.StatusNotModified {
@@ -136,6 +141,16 @@ func (c *Client) attempt(parent context.Context, as access.BackendUser, req *pro
 	answer := readError(resp, req)
 	timer.stop()
 	return nil, answer
+}
+
+// answerTime is how long the backend may take from the last byte of the request to the head of its answer: reads and deletes take it
+// no longer than any other step, what it has to work for (joining parts, copying) may.
+func (c *Client) answerTime(req *proxy.BackendRequest) time.Duration {
+	switch req.Method {
+	case http.MethodGet, http.MethodHead, http.MethodDelete:
+		return c.cfg.StallTimeout
+	}
+	return c.cfg.AnswerTimeout
 }
 
 // discard drops an answer that must not be believed.

@@ -44,15 +44,15 @@ type download struct {
 	err         error // what Read says from now on
 }
 
-// Read waits for the backend at most the stall timeout. A connection that breaks before the announced length, or a chunked
+// Read waits for the backend at most the stall timeout, counted over progressStep bytes. A connection that breaks before the announced length, or a chunked
 // answer without its end, is an error that matches proxy.ErrBackendUnavailable, never io.EOF.
 func (d *download) Read(p []byte) (int, error) {
 	if d.err != nil {
 		return 0, d.err
 	}
-	d.timer.arm(d.stall)
+	d.timer.wait(d.stall)
 	n, err := d.body.Read(p)
-	d.timer.disarm()
+	d.timer.done(n)
 	if d.left >= 0 {
 		d.left -= int64(n)
 	}

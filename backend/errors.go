@@ -64,7 +64,8 @@ func noAnswer(parent, ctx context.Context, err error) error {
 	case parent.Err() != nil:
 		return canceled(context.Cause(parent))
 	case errors.Is(context.Cause(ctx), errStalled):
-		return unavailable(errStalled)
+		// Not transient: the caller has waited long enough, and a second wait would be as long.
+		return &failure{outcome: OutcomeUnavailable, err: fmt.Errorf("%w: %w", proxy.ErrBackendUnavailable, errStalled)}
 	}
 	return unavailable(err)
 }

@@ -21,12 +21,13 @@ var (
 //   - After detach the source is not touched any more, although net/http may go on reading in a goroutine of its own.
 type upload struct {
 	timer  *stallTimer
-	stall  time.Duration // for the backend to take each piece
+	stall  time.Duration // for the backend to take progressStep bytes
 	answer time.Duration // for the backend to answer, from the last piece on
 
 	mu       sync.Mutex // held during a Read of src
 	src      io.Reader  // nil once detached
 	left     int64      // bytes not yet given out
+	last     int        // bytes of the piece that the backend is taking
 	complete bool       // every byte was given out and src ended cleanly
 	err      error      // why src failed
 }
@@ -49,8 +50,9 @@ func (u *upload) Read(p []byte) (int, error) {
 	case len(p) == 0:
 		return 0, nil
 	}
-	u.timer.disarm()
+	u.timer.done(u.last)
 	n, err := u.read(p)
+	u.last = n
 	switch {
 	case err != nil:
 		u.err = err
@@ -58,7 +60,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	case u.complete:
 		u.timer.arm(u.answer)
 	default:
-		u.timer.arm(u.stall)
+		u.timer.wait(u.stall)
 	}
 	return n, nil
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync/atomic"
 
@@ -65,10 +66,17 @@ func (c *commit) takeLock() (*commitLock, error) {
 			return lock, err
 		}
 	}
-	if err := lock.Held(c.ctx); err != nil {
-		return lock, s3api.ErrConditionalRequestConflict
+	return lock, stillHeld(c.ctx, lock)
+}
+
+// stillHeld says whether a lock was lost before the write that it stands for: to another writer, for all that is known, unless the
+// store is away, which is nobody's conflict and may be tried again.
+func stillHeld(ctx context.Context, lock *commitLock) error {
+	err := lock.Held(ctx)
+	if err == nil || errors.Is(err, metadata.ErrUnavailable) {
+		return err
 	}
-	return lock, nil
+	return s3api.ErrConditionalRequestConflict
 }
 
 // begun says whether the footer may have gone out.

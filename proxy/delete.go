@@ -86,8 +86,8 @@ func (h *Handler) lockDelete(ctx context.Context, rq *request, t target, conds s
 	if there, err = h.judgeDelete(ctx, rq, t, conds, lock.ByEnvelope); err != nil || !there {
 		return lock, false, err
 	}
-	if err := lock.Held(ctx); err != nil {
-		return lock, false, s3api.ErrConditionalRequestConflict
+	if err := stillHeld(ctx, lock); err != nil {
+		return lock, false, err
 	}
 	return lock, true, nil
 }

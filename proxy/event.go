@@ -75,8 +75,9 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	w.patience.arm()
+	began := w.patience.arm()
 	n, err := w.ResponseWriter.Write(p)
+	w.patience.done(began, n)
 	w.written += int64(n)
 	return n, err
 }

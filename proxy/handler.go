@@ -73,9 +73,10 @@ type Limits struct {
 	MaxPutSize int64
 	// LockWait bounds the wait for a key lock. Default 10 s: RGW drops an upload stalled for a minute.
 	LockWait time.Duration
-	// UploadStall is how long a client may send nothing of a body that it has announced. Default 60 s, RGW's own patience.
+	// UploadStall is how long a client may take to send each 64 KiB of a body that it has announced. Default 60 s, RGW's own
+	// patience.
 	UploadStall time.Duration
-	// DownloadStall is how long a client may take nothing of its answer. Default 15 min: players pause.
+	// DownloadStall is how long a client may take to receive each 64 KiB of its answer. Default 15 min: players pause.
 	DownloadStall time.Duration
 	// HealParallel is how many objects of one listing page are looked up at a time. Default 64.
 	HealParallel int

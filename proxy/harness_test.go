@@ -122,6 +122,8 @@ type siteConfig struct {
 	// users are further backend users, and credentials further clients that act as them.
 	users       map[access.BackendUser]backend.Credentials
 	credentials []access.Credential
+	// client changes how the backend is spoken to. May be nil.
+	client func(*backend.Config)
 }
 
 func newSite(t *testing.T, st *storage, cfg siteConfig) *site {
@@ -141,7 +143,11 @@ func newSite(t *testing.T, st *storage, cfg siteConfig) *site {
 	s.trust = keys.NewTrustList(s.identity, time.Now())
 	users := map[access.BackendUser]backend.Credentials{access.SiteUser: {AccessKeyID: st.access, SecretAccessKey: st.secret}}
 	maps.Copy(users, cfg.users)
-	bc, err := backend.New(backend.Config{Endpoint: st.endpoint, Region: region, Users: users})
+	speak := backend.Config{Endpoint: st.endpoint, Region: region, Users: users}
+	if cfg.client != nil {
+		cfg.client(&speak)
+	}
+	bc, err := backend.New(speak)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func (h *Handler) lockKey(ctx context.Context, bucket, key string) (*commitLock,
 	l, err := h.store.LockKey(ctx, bucket, key)
 	if err != nil {
 		unlock()
-		if errors.Is(err, context.DeadlineExceeded) {
+		if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, metadata.ErrUnavailable) {
 			err = metadata.ErrLockTimeout
 		}
 		return nil, err
@@ -92,7 +92,7 @@ func (h *Handler) lockUpload(ctx context.Context, id string) (metadata.Lock, err
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Limits.LockWait)
 	defer cancel()
 	l, err := h.store.LockUpload(ctx, id)
-	if errors.Is(err, metadata.ErrLockTimeout) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, metadata.ErrLockTimeout) || errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, metadata.ErrUnavailable) {
 		return nil, s3api.ErrSlowDown
 	}
 	return l, err

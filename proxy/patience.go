@@ -9,26 +9,43 @@ import (
 	"time"
 )
 
-// A client may be slow for hours, but not stand still: one that does would hold a connection, here and at the backend, and
-// a place among the requests in flight. So each piece of a body has a deadline of its own, and no body has one as a whole.
+// A client may be slow for hours, but not stand still, nor send a byte now and then: one that does would hold a connection, here
+// and at the backend, and a place among the requests in flight. So each step of a body has a deadline, and no body has one as
+// a whole.
+
+// patienceStep is how many bytes must move for a client's time to begin anew.
+const patienceStep = 64 << 10
 
 // patience moves the deadline of one direction of a connection along. It is used by one goroutine at a time.
 type patience struct {
-	set   func(time.Time) error
-	stall time.Duration
-	armed time.Time
+	set      func(time.Time) error
+	stall    time.Duration // for each patienceStep; only what is waited for the client counts
+	deadline time.Time     // as it was set; zero for none
+	waited   time.Duration // since patienceStep last moved
+	moved    int64         // bytes since then
 }
 
-// arm gives the client stall from now on. A deadline that was set a moment ago is left, since bodies are read in small pieces.
-func (p *patience) arm() {
-	if now := time.Now(); now.Sub(p.armed) > p.stall/8 {
-		p.armed = now
-		_ = p.set(now.Add(p.stall)) // a writer without a connection (a test's) has nothing to wait for
+// arm gives the client what is left of its time, from now on, and gives now. A deadline that was set a moment ago is left, since
+// bodies are read in small pieces.
+func (p *patience) arm() time.Time {
+	now := time.Now()
+	if deadline := now.Add(p.stall - p.waited); deadline.Sub(p.deadline) > p.stall/8 {
+		p.deadline = deadline
+		_ = p.set(deadline) // a writer without a connection (a test's) has nothing to wait for
+	}
+	return now
+}
+
+// done notes that n bytes have moved since began.
+func (p *patience) done(began time.Time, n int) {
+	p.waited += time.Since(began)
+	if p.moved += int64(n); p.moved >= patienceStep {
+		p.moved, p.waited = 0, 0
 	}
 }
 
 func (p *patience) disarm() {
-	p.armed = time.Time{}
+	p.deadline = time.Time{}
 	_ = p.set(time.Time{})
 }
 
@@ -52,8 +69,9 @@ func (h *Handler) waitForClient(w *responseWriter, r *http.Request) {
 }
 
 func (b *patientBody) Read(p []byte) (int, error) {
-	b.patience.arm()
+	began := b.patience.arm()
 	n, err := b.ReadCloser.Read(p)
+	b.patience.done(began, n)
 	switch {
 	case errors.Is(err, io.EOF):
 		// From its end on, net/http watches the connection for the client's leaving; that watch has no deadline.

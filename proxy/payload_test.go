@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cofre/checksum"
+	"cofre/seal"
 	"cofre/sigv4/sigv4test"
 )
 
@@ -231,19 +232,25 @@ func TestAClientThatStandsStillIsLetGo(t *testing.T) {
 	if got := s.get(t, b, "k"); string(got) != "before" {
 		t.Fatal("the object changed")
 	}
-	// A body that is slow but moves is taken, however long the whole of it lasts.
-	slow := s.build(t, request{method: "PUT", bucket: b, key: "k", payload: sigv4test.Payload{Mode: sigv4test.Unsigned, Data: body[:20]}})
-	slow.Body = io.NopCloser(&dripping{body[:20], shortPatience().UploadStall / 4})
-	resp, err = clientTransport.RoundTrip(slow)
-	if err != nil {
-		t.Fatal(err)
+	send := func(size, piece int) reply {
+		data := pattern(size)
+		r := s.build(t, request{method: "PUT", bucket: b, key: "k", payload: sigv4test.Payload{Mode: sigv4test.Unsigned, Data: data}})
+		r.Body = io.NopCloser(&dripping{data, piece, shortPatience().UploadStall / 4})
+		resp, err := clientTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return read(resp)
 	}
-	read(resp).want(t, 200, "")
+	// A body that is slow but moves is taken, however long the whole of it lasts; one that drips is not.
+	send(10*seal.ChunkSize, seal.ChunkSize).want(t, 200, "")
+	send(100, 1).want(t, 400, "RequestTimeout")
 }
 
-// dripping gives one byte at a time.
+// dripping gives a piece at a time.
 type dripping struct {
 	left  []byte
+	piece int
 	pause time.Duration
 }
 
@@ -252,8 +259,9 @@ func (d *dripping) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	time.Sleep(d.pause)
-	p[0], d.left = d.left[0], d.left[1:]
-	return 1, nil
+	n := copy(p, d.left[:min(d.piece, len(d.left))])
+	d.left = d.left[n:]
+	return n, nil
 }
 
 func TestAConnectionServesOnAfterAnError(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 	"cofre/seal"
 )
 
-// resumeAttempts bounds how often in a row a stored stream is asked for anew without a byte of progress.
+// resumeAttempts bounds how often a stored stream is asked for anew without a chunk of progress. Fewer bytes are none: a backend that
+// gives one now and then would be asked for ever.
 const resumeAttempts = 3
 
 // decrypter opens the body at hand.
@@ -58,14 +59,15 @@ type resumingReader struct {
 	body     io.ReadCloser
 	off, end int64 // stored offsets: of the next byte, and behind the last
 	failures int
+	gained   int64 // bytes since failures last changed
 }
 
 func (r *resumingReader) Read(p []byte) (int, error) {
 	for {
 		n, err := r.body.Read(p)
 		r.off += int64(n)
-		if n > 0 {
-			r.failures = 0
+		if r.gained += int64(n); r.gained >= seal.ChunkSize {
+			r.failures, r.gained = 0, 0
 		}
 		if err == nil || r.off > r.end || errors.Is(err, io.EOF) && r.off == r.end {
 			return n, err
@@ -76,6 +78,7 @@ func (r *resumingReader) Read(p []byte) (int, error) {
 		if r.ctx.Err() != nil || r.off >= r.end {
 			return 0, err
 		}
+		r.gained = 0
 		if r.failures++; r.failures > resumeAttempts {
 			return 0, errors.Join(ErrBackendUnavailable, err)
 		}

@@ -95,6 +95,15 @@ type BackendConfig struct {
 	SystemBucket string `yaml:"system_bucket"`
 	// PEM file of certificates to trust for the endpoint, besides the system's.
 	CAFile string `yaml:"ca_file" example:"/etc/cofre/backend-ca.pem"`
+	// How long connecting to it may take, and the TLS handshake behind it again.
+	ConnectTimeout time.Duration `yaml:"connect_timeout"`
+	// How long it may make no progress: take or give no further 64 KiB of a body, or give no answer to a GET, HEAD or DELETE.
+	// Then the client gets 503 SlowDown, or a broken connection where a part of the answer is out. Time in which the client is
+	// slow does not count.
+	StallTimeout time.Duration `yaml:"stall_timeout"`
+	// How long it may take to answer a PUT or POST of which it has the last byte: joining the parts of a large upload, copying
+	// a large object and deleting a thousand keys are slow at some.
+	AnswerTimeout time.Duration `yaml:"answer_timeout"`
 	// The largest object or part that the backend takes in one PUT, in stored bytes (rgw_max_put_size on Ceph RGW).
 	MaxPutSize Size `yaml:"max_put_size"`
 	// Further users of the backend. A credential that names one acts as that user, so that its ownership, ACLs, policies
@@ -131,6 +140,9 @@ type MetadataConfig struct {
 	URL access.Secret `yaml:"url" required:"true" example:"sqlite:///var/lib/cofre/metadata.db"`
 	// A file that holds the URL.
 	URLFile string `yaml:"url_file" example:"/run/secrets/cofre-metadata-url"`
+	// How long a question to PostgreSQL may take, waiting for a free connection included. Then writes get 503 ServiceUnavailable
+	// (what the backend has taken is done all the same), and reads go on without it.
+	Timeout time.Duration `yaml:"timeout"`
 }
 
 // CacheConfig is the key cache.
@@ -139,6 +151,9 @@ type CacheConfig struct {
 	Redis access.Secret `yaml:"redis" example:"redis://redis.example.org:6379/0"`
 	// A file that holds the URL.
 	RedisFile string `yaml:"redis_file" example:"/run/secrets/cofre-redis-url"`
+	// How long it may take to answer, connecting included; what takes longer is asked of the store. After three answers in a row
+	// that did not come, or one invalidation, it is left alone, and tried again after 250 ms to 10 s.
+	Timeout time.Duration `yaml:"timeout"`
 }
 
 // BucketConfig is an entry of buckets.
@@ -203,6 +218,10 @@ type LimitsConfig struct {
 	Startup time.Duration `yaml:"startup"`
 	// How long a client may take to send the head of a request.
 	HeaderTimeout time.Duration `yaml:"header_timeout"`
+	// How long a client may take to send each 64 KiB of a body; then it gets 400 RequestTimeout. A body as a whole may take hours.
+	UploadStall time.Duration `yaml:"upload_stall"`
+	// How long a client may take to receive each 64 KiB of an answer; then its connection is broken. Players pause for long.
+	DownloadStall time.Duration `yaml:"download_stall"`
 	// How long a connection may be idle between requests. Load balancers should use less.
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
 	// The largest head of a request.
@@ -229,8 +248,14 @@ func defaultConfig() Config {
 			Region:       "us-east-1",
 			SystemBucket: "cofre-system",
 			MaxPutSize:   5 << 30,
+
+			ConnectTimeout: 5 * time.Second,
+			StallTimeout:   time.Minute,
+			AnswerTimeout:  5 * time.Minute,
 		},
-		Keys: KeysConfig{RotateAfter: 90 * 24 * time.Hour, RotateObjects: 1 << 24},
+		Metadata: MetadataConfig{Timeout: 10 * time.Second},
+		Cache:    CacheConfig{Timeout: 50 * time.Millisecond},
+		Keys:     KeysConfig{RotateAfter: 90 * 24 * time.Hour, RotateObjects: 1 << 24},
 		Limits: LimitsConfig{
 			Requests:        1024,
 			LockWait:        10 * time.Second,
@@ -239,6 +264,8 @@ func defaultConfig() Config {
 			DrainDelay:      0,
 			Startup:         30 * time.Second,
 			HeaderTimeout:   20 * time.Second,
+			UploadStall:     time.Minute,
+			DownloadStall:   15 * time.Minute,
 			IdleTimeout:     2 * time.Minute,
 			HeaderBytes:     64 << 10,
 			CredentialTTL:   access.DefaultTTL,

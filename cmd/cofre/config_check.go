@@ -175,6 +175,9 @@ func (l *loader) checkBackend(c *BackendConfig) {
 	if c.MaxPutSize < minPutSize {
 		l.report("backend.max_put_size", fmt.Sprintf("%v is less than a part of an upload takes", c.MaxPutSize), "use at least 8MiB; Ceph RGW's own default is 5GiB")
 	}
+	l.checkDurations("backend", map[string]time.Duration{
+		"connect_timeout": c.ConnectTimeout, "stall_timeout": c.StallTimeout, "answer_timeout": c.AnswerTimeout,
+	})
 	seen := map[string]bool{}
 	for i, u := range c.Users {
 		key := fmt.Sprintf("backend.users[%d]", i)
@@ -231,6 +234,8 @@ func (l *loader) checkMetadata(c *Config) {
 			l.report("metadata.url", err.Error(), "write postgres://user:password@host/database or sqlite:///path/to/file")
 		}
 	}
+	l.checkDurations("metadata", map[string]time.Duration{"timeout": c.Metadata.Timeout})
+	l.checkDurations("cache", map[string]time.Duration{"timeout": c.Cache.Timeout})
 	if redis := c.Cache.Redis.Reveal(); redis != "" {
 		u, err := url.Parse(redis)
 		if err != nil || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
@@ -326,20 +331,26 @@ func (l *loader) checkGrant(key string, g GrantConfig) {
 	}
 }
 
+// checkDurations wants deadlines to be above zero: without one, a neighbour that went silent would be waited for without end.
+func (l *loader) checkDurations(section string, all map[string]time.Duration) {
+	for key, d := range all {
+		if d <= 0 {
+			l.report(section+"."+key, fmt.Sprintf("%v is not above zero", d), "write it as 30s")
+		}
+	}
+}
+
 func (l *loader) checkLimits(c *LimitsConfig) {
 	for key, n := range map[string]int{"requests": c.Requests, "heal_parallel": c.HealParallel} {
 		if n < 1 {
 			l.report("limits."+key, fmt.Sprintf("%d is less than 1", n), "")
 		}
 	}
-	for key, d := range map[string]time.Duration{
+	l.checkDurations("limits", map[string]time.Duration{
 		"lock_wait": c.LockWait, "drain": c.Drain, "startup": c.Startup, "header_timeout": c.HeaderTimeout,
 		"idle_timeout": c.IdleTimeout, "credential_ttl": c.CredentialTTL, "credential_grace": c.CredentialGrace,
-	} {
-		if d <= 0 {
-			l.report("limits."+key, fmt.Sprintf("%v is not above zero", d), "write it as 30s")
-		}
-	}
+		"upload_stall": c.UploadStall, "download_stall": c.DownloadStall,
+	})
 	if c.DrainDelay < 0 {
 		l.report("limits.drain_delay", fmt.Sprintf("%v is below zero", c.DrainDelay), "")
 	}

@@ -223,6 +223,7 @@ func openSite(ctx context.Context, cfg Config, out outside, logger *zap.Logger, 
 func openBackend(cfg Config, out outside, registry prometheus.Registerer) (*backend.Client, error) {
 	client, err := backend.New(backend.Config{
 		Endpoint: cfg.Backend.Endpoint, Region: cfg.Backend.Region, Users: cfg.backendUsers(), CAFile: cfg.Backend.CAFile,
+		ConnectTimeout: cfg.Backend.ConnectTimeout, StallTimeout: cfg.Backend.StallTimeout, AnswerTimeout: cfg.Backend.AnswerTimeout,
 		DialContext: out.dial, Observe: observeBackend(registry),
 	})
 	if err != nil {
@@ -280,6 +281,7 @@ func newHandler(cfg Config, s *site, logger *zap.Logger, registry prometheus.Reg
 		Limits: proxy.Limits{
 			Requests: cfg.Limits.Requests, MaxPutSize: int64(cfg.Backend.MaxPutSize),
 			LockWait: cfg.Limits.LockWait, HealParallel: cfg.Limits.HealParallel,
+			UploadStall: cfg.Limits.UploadStall, DownloadStall: cfg.Limits.DownloadStall,
 		},
 		Log: logger, Registerer: registry, Refused: s.refused,
 	}), nil

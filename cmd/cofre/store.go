@@ -24,7 +24,7 @@ func openStore(ctx context.Context, cfg Config) (metadata.Store, error) {
 		return nil, usagef("metadata.url %w", err)
 	}
 	if kind == postgresStore {
-		return postgres.Open(ctx, where, postgres.Config{})
+		return postgres.Open(ctx, where, postgres.Config{Timeout: cfg.Metadata.Timeout})
 	}
 	store, err := sqlite.Open(ctx, where, sqlite.Config{})
 	if errors.Is(err, sqlite.ErrInUse) {
@@ -65,7 +65,7 @@ func withCache(store metadata.Store, cfg Config, registry prometheus.Registerer)
 	if cfg.Cache.Redis == "" {
 		return store, nil
 	}
-	cached, err := rediscache.New(store, cfg.Cache.Redis.Reveal(), rediscache.Config{})
+	cached, err := rediscache.New(store, cfg.Cache.Redis.Reveal(), rediscache.Config{Timeout: cfg.Cache.Timeout})
 	if err != nil {
 		return nil, usagef("cache.redis: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -149,7 +150,8 @@ func classifyTransport(err error) error {
 		return ErrDenied
 	case errors.Is(err, fs.ErrNotExist):
 		return ErrNoKey
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network):
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // its answer broke off
 		return ErrUnavailable
 	}
 	return nil

@@ -18,7 +18,7 @@ WHERE id > $1 AND at >= $2 AND ($3 = ''::bytea OR bucket = $3) ORDER BY id LIMIT
 
 // AddAudit implements metadata.Store.
 func (s *Store) AddAudit(ctx context.Context, e metadata.AuditEvent) error {
-	return s.run(ctx, "add audit event", again, func(q querier) error {
+	return s.run(ctx, "add audit event", again, func(ctx context.Context, q querier) error {
 		_, err := q.Exec(ctx, insertAudit, raw(e.Actor), e.Action, raw(e.Bucket), raw(e.Subject), raw(e.Detail))
 		return err
 	})
@@ -30,7 +30,7 @@ func (s *Store) Audit(ctx context.Context, want metadata.AuditFilter, limit int)
 	if since.IsZero() {
 		since = time.Unix(0, 0) // the zero time of Go is before the first that PostgreSQL knows in some of its time zones
 	}
-	err = s.run(ctx, "list audit events", again, func(q querier) error {
+	err = s.run(ctx, "list audit events", again, func(ctx context.Context, q querier) error {
 		rows, err := q.Query(ctx, auditPage, want.After, since, raw(want.Bucket), limit)
 		if err != nil {
 			return err

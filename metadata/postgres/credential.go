@@ -26,7 +26,7 @@ SELECT access_key_id, sealed_secret, description, backend_user, grants, created,
 
 // AddCredential implements metadata.Store.
 func (s *Store) AddCredential(ctx context.Context, c metadata.Credential) error {
-	return s.run(ctx, "add credential", again, func(q querier) error {
+	return s.run(ctx, "add credential", again, func(ctx context.Context, q querier) error {
 		tag, err := q.Exec(ctx, insertCredential, raw(c.AccessKeyID), present(c.SealedSecret), raw(c.Description),
 			raw(c.BackendUser), present(c.Grants), c.Disabled)
 		if err != nil || tag.RowsAffected() == 1 {
@@ -42,7 +42,7 @@ func (s *Store) AddCredential(ctx context.Context, c metadata.Credential) error 
 
 // Credential implements metadata.Store.
 func (s *Store) Credential(ctx context.Context, accessKeyID string) (c metadata.Credential, err error) {
-	err = s.run(ctx, "find credential", again, func(q querier) (err error) {
+	err = s.run(ctx, "find credential", again, func(ctx context.Context, q querier) (err error) {
 		c, err = findCredential(ctx, q, accessKeyID)
 		return err
 	})
@@ -51,7 +51,7 @@ func (s *Store) Credential(ctx context.Context, accessKeyID string) (c metadata.
 
 // Credentials implements metadata.Store.
 func (s *Store) Credentials(ctx context.Context) (found []metadata.Credential, err error) {
-	err = s.run(ctx, "list credentials", again, func(q querier) error {
+	err = s.run(ctx, "list credentials", again, func(ctx context.Context, q querier) error {
 		rows, err := q.Query(ctx, allCredentials)
 		if err != nil {
 			return err
@@ -64,7 +64,7 @@ func (s *Store) Credentials(ctx context.Context) (found []metadata.Credential, e
 
 // DeleteCredential implements metadata.Store.
 func (s *Store) DeleteCredential(ctx context.Context, accessKeyID string) error {
-	return s.run(ctx, "delete credential", again, func(q querier) error {
+	return s.run(ctx, "delete credential", again, func(ctx context.Context, q querier) error {
 		_, err := q.Exec(ctx, deleteCredential, raw(accessKeyID))
 		return err
 	})

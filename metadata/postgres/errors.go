@@ -21,6 +21,12 @@ const (
 	retryPause = 20 * time.Millisecond
 )
 
+// longer is how many times Config.Timeout a statement may take that touches many rows.
+const longer = 30
+
+// errAway says that nothing was asked, since the server does not answer pings.
+var errAway = errors.New("server does not answer")
+
 // repeatable says whether a call may run again when it is not known whether it took effect.
 type repeatable bool
 
@@ -30,8 +36,24 @@ const (
 )
 
 // run makes a call, again where that may help: a connection of the pool may have died while it was idle, and two writers
-// may have met in a deadlock.
-func (s *Store) run(ctx context.Context, call string, r repeatable, do func(querier) error) error {
+// may have met in a deadlock. All of it, waiting for a connection included, takes Config.Timeout at most: whoever calls may
+// have no deadline of its own (a write that the backend has taken is recorded whether or not its client waits), and a server
+// that went silent would keep it for ever.
+func (s *Store) run(ctx context.Context, call string, r repeatable, do func(context.Context, querier) error) error {
+	return s.runFor(ctx, s.timeout, call, r, do)
+}
+
+// runLong is run for statements that touch many rows.
+func (s *Store) runLong(ctx context.Context, call string, r repeatable, do func(context.Context, querier) error) error {
+	return s.runFor(ctx, longer*s.timeout, call, r, do)
+}
+
+func (s *Store) runFor(ctx context.Context, limit time.Duration, call string, r repeatable, do func(context.Context, querier) error) error {
+	if s.away.Load() {
+		return fmt.Errorf("%s: %w: %w", call, metadata.ErrUnavailable, errAway)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	var err error
 	for i := range attempts {
 		if i > 0 {
@@ -41,7 +63,7 @@ func (s *Store) run(ctx context.Context, call string, r repeatable, do func(quer
 			case <-time.After(retryPause):
 			}
 		}
-		err = do(s.pool)
+		err = do(ctx, s.pool)
 		if err == nil || ctx.Err() != nil {
 			break
 		}

@@ -13,7 +13,7 @@ const (
 
 // GuardBucket implements metadata.Store.
 func (s *Store) GuardBucket(ctx context.Context, bucket string) (age time.Duration, err error) {
-	err = s.run(ctx, "guard bucket", again, func(q querier) error {
+	err = s.run(ctx, "guard bucket", again, func(ctx context.Context, q querier) error {
 		if _, err := q.Exec(ctx, insertGuard, raw(bucket)); err != nil {
 			return err
 		}
@@ -24,7 +24,7 @@ func (s *Store) GuardBucket(ctx context.Context, bucket string) (age time.Durati
 
 // BucketGuarded implements metadata.Store.
 func (s *Store) BucketGuarded(ctx context.Context, bucket string) (guarded bool, err error) {
-	err = s.run(ctx, "look for bucket guard", again, func(q querier) error {
+	err = s.run(ctx, "look for bucket guard", again, func(ctx context.Context, q querier) error {
 		return q.QueryRow(ctx, guardExists, raw(bucket)).Scan(&guarded)
 	})
 	return guarded, err

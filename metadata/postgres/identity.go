@@ -64,7 +64,7 @@ var unstaged = map[metadata.SealedKind]string{
 
 // UnstagedRows implements metadata.Store.
 func (s *Store) UnstagedRows(ctx context.Context, to keys.SiteID, kind metadata.SealedKind, after string, limit int) (found []metadata.SealedRow, err error) {
-	err = s.run(ctx, "list sealed rows", again, func(q querier) (err error) {
+	err = s.run(ctx, "list sealed rows", again, func(ctx context.Context, q querier) (err error) {
 		found, err = unstagedRows(ctx, q, to, kind, after, limit)
 		return err
 	})
@@ -95,7 +95,7 @@ func (s *Store) StageSealed(ctx context.Context, to keys.SiteID, row metadata.Se
 	if row.Kind == metadata.SealedUpload {
 		statement = stageUpload
 	}
-	return s.run(ctx, "stage sealed row", again, func(q querier) error {
+	return s.run(ctx, "stage sealed row", again, func(ctx context.Context, q querier) error {
 		_, err := q.Exec(ctx, statement, to[:], int16(row.Kind), raw(row.ID), present(row.Sealed), present(next))
 		return err
 	})
@@ -106,7 +106,7 @@ func (s *Store) TakeIdentity(ctx context.Context, to keys.SiteID, number uint64,
 	if number > math.MaxInt64 {
 		return fmt.Errorf("take identity: number %d is out of range", number)
 	}
-	return s.run(ctx, "take identity", again, func(querier) error {
+	return s.runLong(ctx, "take identity", again, func(ctx context.Context, _ querier) error {
 		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return takeIdentity(ctx, tx, to, number, dsse) })
 	})
 }

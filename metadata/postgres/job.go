@@ -39,7 +39,7 @@ WHERE id = $1 AND state < 3`
 
 // AddJob implements metadata.Store.
 func (s *Store) AddJob(ctx context.Context, job metadata.Job) error {
-	return s.run(ctx, "add job", again, func(q querier) error {
+	return s.run(ctx, "add job", again, func(ctx context.Context, q querier) error {
 		tag, err := q.Exec(ctx, insertJob, raw(job.ID), raw(job.Kind), raw(job.Bucket), present(job.Parameters), present(job.Progress))
 		if err != nil || tag.RowsAffected() == 1 {
 			return err
@@ -55,7 +55,7 @@ func (s *Store) AddJob(ctx context.Context, job metadata.Job) error {
 
 // Job implements metadata.Store.
 func (s *Store) Job(ctx context.Context, id string) (job metadata.Job, err error) {
-	err = s.run(ctx, "find job", again, func(q querier) (err error) {
+	err = s.run(ctx, "find job", again, func(ctx context.Context, q querier) (err error) {
 		job, err = findJob(ctx, q, id)
 		return err
 	})
@@ -76,7 +76,7 @@ func foundJob(r pgx.Row) (metadata.Job, error) {
 
 // LastJob implements metadata.Store.
 func (s *Store) LastJob(ctx context.Context, kind, bucket string) (job metadata.Job, err error) {
-	err = s.run(ctx, "find last job", again, func(q querier) (err error) {
+	err = s.run(ctx, "find last job", again, func(ctx context.Context, q querier) (err error) {
 		job, err = foundJob(q.QueryRow(ctx, lastJob, raw(kind), raw(bucket)))
 		return err
 	})
@@ -92,7 +92,7 @@ func (s *Store) Jobs(ctx context.Context, limit int) ([]metadata.Job, error) {
 func (s *Store) OpenJobs(ctx context.Context) ([]metadata.Job, error) { return s.jobs(ctx, openJobs) }
 
 func (s *Store) jobs(ctx context.Context, query string, args ...any) (found []metadata.Job, err error) {
-	err = s.run(ctx, "list jobs", again, func(q querier) error {
+	err = s.run(ctx, "list jobs", again, func(ctx context.Context, q querier) error {
 		rows, err := q.Query(ctx, query, args...)
 		if err != nil {
 			return err
@@ -105,7 +105,7 @@ func (s *Store) jobs(ctx context.Context, query string, args ...any) (found []me
 
 // TakeJob implements metadata.Store.
 func (s *Store) TakeJob(ctx context.Context, id, lease string) (job metadata.Job, err error) {
-	err = s.run(ctx, "take job", again, func(q querier) error {
+	err = s.run(ctx, "take job", again, func(ctx context.Context, q querier) error {
 		tag, err := q.Exec(ctx, takeJob, raw(id), raw(lease))
 		if err != nil {
 			return err
@@ -123,7 +123,7 @@ func (s *Store) TakeJob(ctx context.Context, id, lease string) (job metadata.Job
 
 // UpdateJob implements metadata.Store.
 func (s *Store) UpdateJob(ctx context.Context, job metadata.Job) (cancelled bool, err error) {
-	err = s.run(ctx, "update job", again, func(q querier) error {
+	err = s.run(ctx, "update job", again, func(ctx context.Context, q querier) error {
 		err := q.QueryRow(ctx, updateJob, raw(job.ID), raw(job.Lease), present(job.Progress), int16(job.State), raw(job.Message)).Scan(&cancelled)
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return err
@@ -143,7 +143,7 @@ func (s *Store) UpdateJob(ctx context.Context, job metadata.Job) (cancelled bool
 
 // CancelJob implements metadata.Store.
 func (s *Store) CancelJob(ctx context.Context, id string) error {
-	return s.run(ctx, "cancel job", again, func(q querier) error {
+	return s.run(ctx, "cancel job", again, func(ctx context.Context, q querier) error {
 		tag, err := q.Exec(ctx, cancelJob, raw(id))
 		if err == nil && tag.RowsAffected() == 0 {
 			_, err = findJob(ctx, q, id)

@@ -45,7 +45,7 @@ ON CONFLICT (one) DO UPDATE SET number = excluded.number, dsse = excluded.dsse W
 
 // KEK implements keys.Store.
 func (s *Store) KEK(ctx context.Context, bucket string, id keys.KEKID) (k keys.StoredKEK, err error) {
-	err = s.run(ctx, "find KEK", again, func(q querier) (err error) {
+	err = s.run(ctx, "find KEK", again, func(ctx context.Context, q querier) (err error) {
 		k, err = findKEK(ctx, q, kekByID, id[:])
 		if err == nil && k.Bucket != bucket {
 			k, err = keys.StoredKEK{}, keys.ErrKEKNotFound
@@ -57,7 +57,7 @@ func (s *Store) KEK(ctx context.Context, bucket string, id keys.KEKID) (k keys.S
 
 // ActiveKEK implements keys.Store.
 func (s *Store) ActiveKEK(ctx context.Context, bucket string, creator keys.SiteID) (k keys.StoredKEK, err error) {
-	err = s.run(ctx, "find active KEK", again, func(q querier) (err error) {
+	err = s.run(ctx, "find active KEK", again, func(ctx context.Context, q querier) (err error) {
 		k, err = findKEK(ctx, q, activeKEK, raw(bucket), creator[:])
 		return err
 	})
@@ -66,7 +66,7 @@ func (s *Store) ActiveKEK(ctx context.Context, bucket string, creator keys.SiteI
 
 // KEKs implements keys.Store.
 func (s *Store) KEKs(ctx context.Context, bucket string) (found []keys.StoredKEK, err error) {
-	err = s.run(ctx, "list KEKs", again, func(q querier) error {
+	err = s.run(ctx, "list KEKs", again, func(ctx context.Context, q querier) error {
 		rows, err := q.Query(ctx, keksOfBucket, raw(bucket))
 		if err != nil {
 			return err
@@ -79,7 +79,7 @@ func (s *Store) KEKs(ctx context.Context, bucket string) (found []keys.StoredKEK
 
 // KEKBuckets implements keys.Store.
 func (s *Store) KEKBuckets(ctx context.Context, after string, limit int) (found []string, err error) {
-	err = s.run(ctx, "list buckets with KEKs", again, func(q querier) error {
+	err = s.run(ctx, "list buckets with KEKs", again, func(ctx context.Context, q querier) error {
 		rows, err := q.Query(ctx, kekBuckets, raw(after), limit)
 		if err != nil {
 			return err
@@ -99,7 +99,7 @@ func (s *Store) AddKEK(ctx context.Context, k keys.StoredKEK) (stored keys.Store
 	if !k.State.Valid() {
 		return keys.StoredKEK{}, fmt.Errorf("add KEK: invalid state %v", k.State)
 	}
-	err = s.run(ctx, "add KEK", again, func(q querier) (err error) {
+	err = s.run(ctx, "add KEK", again, func(ctx context.Context, q querier) (err error) {
 		stored, err = addKEK(ctx, q, k)
 		return err
 	})
@@ -135,7 +135,7 @@ func (s *Store) SetKEKState(ctx context.Context, bucket string, id keys.KEKID, s
 	if !state.Valid() {
 		return fmt.Errorf("set KEK state: invalid state %v", state)
 	}
-	return s.run(ctx, "set KEK state", again, func(q querier) error {
+	return s.run(ctx, "set KEK state", again, func(ctx context.Context, q querier) error {
 		tag, err := q.Exec(ctx, setKEKState, raw(bucket), id[:], int16(state))
 		if err != nil || tag.RowsAffected() == 1 {
 			return err
@@ -153,7 +153,7 @@ func (s *Store) SetKEKState(ctx context.Context, bucket string, id keys.KEKID, s
 
 // CountKEK implements keys.Store. It is not made again when its answer was lost: it would count twice.
 func (s *Store) CountKEK(ctx context.Context, bucket string, id keys.KEKID, n int64) (total int64, err error) {
-	err = s.run(ctx, "count KEK", once, func(q querier) error {
+	err = s.run(ctx, "count KEK", once, func(ctx context.Context, q querier) error {
 		err := q.QueryRow(ctx, countKEK, raw(bucket), id[:], n).Scan(&total)
 		if errors.Is(err, pgx.ErrNoRows) {
 			err = keys.ErrKEKNotFound
@@ -165,7 +165,7 @@ func (s *Store) CountKEK(ctx context.Context, bucket string, id keys.KEKID, n in
 
 // CloseKEKs implements keys.Store.
 func (s *Store) CloseKEKs(ctx context.Context, bucket string) error {
-	return s.run(ctx, "close KEKs", again, func(q querier) error {
+	return s.run(ctx, "close KEKs", again, func(ctx context.Context, q querier) error {
 		_, err := q.Exec(ctx, closeKEKs, raw(bucket))
 		return err
 	})
@@ -173,7 +173,7 @@ func (s *Store) CloseKEKs(ctx context.Context, bucket string) error {
 
 // TrustList implements keys.Store.
 func (s *Store) TrustList(ctx context.Context) (number uint64, dsse []byte, err error) {
-	err = s.run(ctx, "read trust list", again, func(q querier) error {
+	err = s.run(ctx, "read trust list", again, func(ctx context.Context, q querier) error {
 		err := q.QueryRow(ctx, trustList).Scan(&number, &dsse)
 		if errors.Is(err, pgx.ErrNoRows) {
 			err = keys.ErrNoTrustList
@@ -189,7 +189,7 @@ func (s *Store) SetTrustList(ctx context.Context, number uint64, dsse []byte) er
 	if number > math.MaxInt64 {
 		return fmt.Errorf("set trust list: number %d is out of range", number)
 	}
-	return s.run(ctx, "set trust list", once, func(q querier) error {
+	return s.run(ctx, "set trust list", once, func(ctx context.Context, q querier) error {
 		tag, err := q.Exec(ctx, setTrustList, int64(number), present(dsse))
 		if err == nil && tag.RowsAffected() == 0 {
 			err = keys.ErrKEKConflict

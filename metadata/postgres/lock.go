@@ -50,17 +50,19 @@ func (s *Store) LockJob(ctx context.Context, id string) (metadata.Lock, error) {
 // transaction or the connection, whatever happens to this process, and a pooler between leaves it alone. An idle
 // transaction that has only read holds neither rows nor the horizon of vacuum.
 func (s *Store) lock(ctx context.Context, call string, pool *pgxpool.Pool, id int64) (metadata.Lock, error) {
+	if s.away.Load() {
+		return nil, fmt.Errorf("%s: %w: %w", call, metadata.ErrUnavailable, errAway)
+	}
 	var err error
-	for range attempts { // a connection of the pool may have died while it was idle
+	for range attempts { // a connection of the pool may have died while it was idle, or a new one on its way
 		var conn *pgxpool.Conn
-		if conn, err = pool.Acquire(ctx); err != nil {
-			break
+		if conn, err = pool.Acquire(ctx); err == nil {
+			l := &lock{store: s, conn: conn}
+			if err = l.take(ctx, id); err == nil {
+				return l, nil
+			}
+			l.Unlock()
 		}
-		l := &lock{store: s, conn: conn}
-		if err = l.take(ctx, id); err == nil {
-			return l, nil
-		}
-		l.Unlock()
 		if ctx.Err() != nil || !lost(err) {
 			break
 		}
@@ -69,6 +71,9 @@ func (s *Store) lock(ctx context.Context, call string, pool *pgxpool.Pool, id in
 }
 
 func (s *Store) lockError(ctx context.Context, call string, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && !s.healthy.Load() {
+		return s.wrap(ctx, call, err) // nobody holds it: the server is silent
+	}
 	if ctx.Err() != nil || code(err) == codeLockNotAvailable {
 		// It was not had in time, whoever noticed first: the pool, the server or the context.
 		return fmt.Errorf("%s: %w: %w", call, metadata.ErrLockTimeout, errors.Join(context.Cause(ctx), err))
@@ -104,7 +109,7 @@ func (l *lock) take(ctx context.Context, id int64) error {
 
 // Latest implements metadata.Lock.
 func (l *lock) Latest(ctx context.Context, bucket, key, versionID string) (rec metadata.Record, err error) {
-	err = l.run(ctx, "find record under lock", func(q querier) (err error) {
+	err = l.run(ctx, "find record under lock", func(ctx context.Context, q querier) (err error) {
 		rec, err = latestRecord(ctx, q, bucket, key, versionID)
 		return err
 	})
@@ -113,7 +118,7 @@ func (l *lock) Latest(ctx context.Context, bucket, key, versionID string) (rec m
 
 // ByEnvelope implements metadata.Lock.
 func (l *lock) ByEnvelope(ctx context.Context, bucket, key string, env metadata.Envelope) (rec metadata.Record, err error) {
-	err = l.run(ctx, "find record by envelope under lock", func(q querier) (err error) {
+	err = l.run(ctx, "find record by envelope under lock", func(ctx context.Context, q querier) (err error) {
 		rec, err = recordByEnvelope(ctx, q, bucket, key, env)
 		return err
 	})
@@ -123,7 +128,7 @@ func (l *lock) ByEnvelope(ctx context.Context, bucket, key string, env metadata.
 // Held implements metadata.Lock. The server answers on the very connection whose transaction has the lock. A transaction
 // in which a read failed counts as lost too: the server has the lock still, but lets nothing be asked any more.
 func (l *lock) Held(ctx context.Context) error {
-	err := l.run(ctx, "check lock", func(q querier) error {
+	err := l.run(ctx, "check lock", func(ctx context.Context, q querier) error {
 		_, err := q.Exec(ctx, `SELECT 1`)
 		return err
 	})
@@ -133,13 +138,15 @@ func (l *lock) Held(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", metadata.ErrLockLost, err)
 }
 
-func (l *lock) run(ctx context.Context, call string, do func(querier) error) error {
+func (l *lock) run(ctx context.Context, call string, do func(context.Context, querier) error) error {
+	ctx, cancel := context.WithTimeout(ctx, l.store.timeout) // whoever holds a lock need not have a deadline
+	defer cancel()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conn == nil || l.store.closed.Load() {
 		return fmt.Errorf("%s: %w", call, metadata.ErrLockLost)
 	}
-	return l.store.wrap(ctx, call, do(l.conn))
+	return l.store.wrap(ctx, call, do(ctx, l.conn))
 }
 
 // Unlock implements metadata.Lock.

@@ -39,7 +39,7 @@ func (s *Store) Page(ctx context.Context, bucket string, entries []metadata.Entr
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	err = s.run(ctx, "read page", again, func(q querier) error {
+	err = s.run(ctx, "read page", again, func(ctx context.Context, q querier) error {
 		p := row.NewPage(bucket, entries)
 		first, last, limit := p.Span()
 		err := readPage(ctx, q, p.Scanned, scanPage, raw(bucket), raw(first), raw(last), limit)

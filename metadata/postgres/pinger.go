@@ -7,10 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
-
-// pingTimeout is how long the server may take to answer a ping before it counts as gone.
-const pingTimeout = 3 * time.Second
 
 // errStandby says that the server takes no writes.
 var errStandby = errors.New("server is in recovery and takes no writes")
@@ -21,6 +19,7 @@ type pinger struct {
 	store  *Store
 	config *pgx.ConnConfig
 	every  time.Duration
+	limit  time.Duration // for the server to answer one ping
 	nudged chan struct{} // has room for one
 	ended  chan struct{} // closed by stop
 	done   sync.WaitGroup
@@ -28,9 +27,9 @@ type pinger struct {
 	conn *pgx.Conn // nil while there is none; owner: ping
 }
 
-func newPinger(store *Store, config *pgx.ConnConfig, every time.Duration) *pinger {
+func newPinger(store *Store, config *pgx.ConnConfig, every, limit time.Duration) *pinger {
 	return &pinger{
-		store: store, config: config.Copy(), every: every, nudged: make(chan struct{}, 1), ended: make(chan struct{}),
+		store: store, config: config.Copy(), every: every, limit: limit, nudged: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 }
 
@@ -59,6 +58,7 @@ func (p *pinger) nudge() {
 }
 
 func (p *pinger) run() {
+	failures := 0 // in a row, of new connections
 	for {
 		select {
 		case <-p.ended:
@@ -66,7 +66,12 @@ func (p *pinger) run() {
 		case <-p.nudged:
 		case <-time.After(p.every):
 		}
+		fresh := p.conn == nil
 		err := p.ping(context.Background())
+		if err == nil {
+			failures = 0
+			p.store.away.Store(false)
+		}
 		if err == nil && p.store.healthy.CompareAndSwap(false, true) {
 			// What broke one connection has likely broken the others too; they are made anew when they are next used.
 			p.store.pool.Reset()
@@ -77,6 +82,13 @@ func (p *pinger) run() {
 			continue
 		}
 		p.store.healthy.Store(false)
+		// A connection that breaks says little: the server may have ended it, and take the next one. Silence is no connection's.
+		if fresh {
+			failures++
+		}
+		if failures > 1 || pgconn.Timeout(err) || errors.Is(err, context.DeadlineExceeded) {
+			p.store.away.Store(true)
+		}
 		// A failed call must not make this loop spin while the server is away.
 		select {
 		case <-p.ended:
@@ -89,7 +101,7 @@ func (p *pinger) run() {
 
 // ping takes one sample of the server's clock.
 func (p *pinger) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.limit)
 	defer cancel()
 	if p.conn == nil {
 		conn, err := pgx.ConnectConfig(ctx, p.config)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,11 @@ type Config struct {
 	// LockConns is the most connections for key locks, and again for upload locks: each lock that is held or waited for
 	// takes one. 16 when zero.
 	LockConns int
+	// Timeout is how long a call may take, waiting for a connection included; 10 s when zero. What touches many rows (the
+	// end of a bucket, an exchange of the identity) may take 30 times as long. Waiting for a lock has the caller's deadline.
+	Timeout time.Duration
+	// PingTimeout is how long the server may take to answer a ping before it counts as away; 3 s when zero.
+	PingTimeout time.Duration
 	// PingEvery is how often the store's clock and health are read; a second when zero. See clock.
 	PingEvery time.Duration
 }
@@ -46,6 +52,10 @@ type Store struct {
 
 	clock   clock
 	healthy atomic.Bool
+	// away says that the server has not answered for longer than a broken connection explains. Nothing is asked then but by
+	// the pinger: reads that can do without the store would otherwise wait for each of their questions.
+	away    atomic.Bool
+	timeout time.Duration
 	pinger  *pinger
 	closed  atomic.Bool
 }
@@ -62,10 +72,16 @@ func Open(ctx context.Context, url string, cfg Config) (*Store, error) {
 	if cfg.LockConns == 0 {
 		cfg.LockConns = 16
 	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 10 * time.Second
+	}
+	if cfg.PingTimeout == 0 {
+		cfg.PingTimeout = 3 * time.Second
+	}
 	if cfg.PingEvery == 0 {
 		cfg.PingEvery = time.Second
 	}
-	s := &Store{}
+	s := &Store{timeout: cfg.Timeout}
 	if err := s.open(ctx, url, cfg); err != nil {
 		return nil, errors.Join(s.wrap(ctx, "open metadata store", err), s.Close())
 	}
@@ -89,20 +105,29 @@ func (s *Store) open(ctx context.Context, url string, cfg Config) error {
 	}{{&s.pool, cfg.Conns}, {&s.keyLocks, cfg.LockConns}, {&s.uploadLocks, cfg.LockConns}, {&s.jobLocks, jobLockConns}} {
 		config := config.Copy()
 		config.MaxConns = int32(p.max)
-		config.AfterConnect = withoutJIT
+		config.AfterConnect = s.prepare
 		if *p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 			return err
 		}
 	}
-	s.pinger = newPinger(s, config.ConnConfig, cfg.PingEvery)
+	s.pinger = newPinger(s, config.ConnConfig, cfg.PingEvery, cfg.PingTimeout)
 	return s.pinger.start(ctx)
 }
 
-// withoutJIT switches just-in-time compilation off. Every statement here takes well under a millisecond, but on tables
+// prepareSession switches just-in-time compilation off: every common statement here takes well under a millisecond, but on tables
 // without statistics yet the planner's estimate for sixteen partitions passes jit_above_cost, and compiling then takes
-// seconds, each time. It is SET and not a startup parameter, which PgBouncer refuses when it does not know it.
-func withoutJIT(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, "SET jit = off")
+// seconds, each time. The rest ends what a client that vanished without closing has left behind on the server: a statement
+// that nobody waits for, and an open transaction, which would hold its rows for as long as the server believes in its
+// connection, two hours by the system's keepalives. (A held lock is an open transaction too, and says so: see lock.take.)
+// None of it is a startup parameter, which PgBouncer refuses when it does not know it.
+const prepareSession = `
+SELECT set_config('jit', 'off', false), set_config('statement_timeout', $1, false),
+    set_config('idle_in_transaction_session_timeout', $2, false), set_config('tcp_keepalives_idle', '10', false),
+    set_config('tcp_keepalives_interval', '5', false), set_config('tcp_keepalives_count', '3', false)`
+
+func (s *Store) prepare(ctx context.Context, conn *pgx.Conn) error {
+	statement, idle := longer*s.timeout, 2*s.timeout
+	_, err := conn.Exec(ctx, prepareSession, strconv.FormatInt(statement.Milliseconds(), 10), strconv.FormatInt(idle.Milliseconds(), 10))
 	return err
 }
 

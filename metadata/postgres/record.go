@@ -69,7 +69,7 @@ FROM object_parts WHERE bucket = $1 AND key = $2 AND envelope_hash = $3 ORDER BY
 
 // Add implements metadata.Store.
 func (s *Store) Add(ctx context.Context, rec metadata.Record, origin metadata.Origin) error {
-	return s.run(ctx, "add record", again, func(q querier) error { return s.add(ctx, q, rec, origin) })
+	return s.run(ctx, "add record", again, func(ctx context.Context, q querier) error { return s.add(ctx, q, rec, origin) })
 }
 
 // add writes a record. The time it was committed at is a sample of the server's clock too: so a write that this process
@@ -138,7 +138,7 @@ func partColumns(parts []metadata.Part) ([]any, error) {
 
 // Latest implements metadata.Store.
 func (s *Store) Latest(ctx context.Context, bucket, key, versionID string) (rec metadata.Record, err error) {
-	err = s.run(ctx, "find record", again, func(q querier) (err error) {
+	err = s.run(ctx, "find record", again, func(ctx context.Context, q querier) (err error) {
 		rec, err = latestRecord(ctx, q, bucket, key, versionID)
 		return err
 	})
@@ -147,7 +147,7 @@ func (s *Store) Latest(ctx context.Context, bucket, key, versionID string) (rec 
 
 // ByEnvelope implements metadata.Store.
 func (s *Store) ByEnvelope(ctx context.Context, bucket, key string, env metadata.Envelope) (rec metadata.Record, err error) {
-	err = s.run(ctx, "find record by envelope", again, func(q querier) (err error) {
+	err = s.run(ctx, "find record by envelope", again, func(ctx context.Context, q querier) (err error) {
 		rec, err = recordByEnvelope(ctx, q, bucket, key, env)
 		return err
 	})
@@ -156,7 +156,7 @@ func (s *Store) ByEnvelope(ctx context.Context, bucket, key string, env metadata
 
 // Known implements metadata.Store.
 func (s *Store) Known(ctx context.Context, bucket, key, versionID string) (known bool, err error) {
-	err = s.run(ctx, "find rows of version", again, func(q querier) error {
+	err = s.run(ctx, "find rows of version", again, func(ctx context.Context, q querier) error {
 		return q.QueryRow(ctx, knownVersion, raw(bucket), raw(key), raw(versionID)).Scan(&known)
 	})
 	return known, err

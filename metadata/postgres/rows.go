@@ -25,7 +25,7 @@ ORDER BY key, committed DESC, version LIMIT $3`
 
 // Rows implements metadata.Store.
 func (s *Store) Rows(ctx context.Context, bucket string, after *metadata.Record, limit int) (recs []metadata.Record, err error) {
-	err = s.run(ctx, "read rows", again, func(q querier) error {
+	err = s.run(ctx, "read rows", again, func(ctx context.Context, q querier) error {
 		recs = nil
 		add := func(key, backendETag []byte, rec metadata.Record) {
 			rec.Bucket, rec.Key, rec.BackendETag = bucket, string(key), string(backendETag)

@@ -45,7 +45,7 @@ func (s *Store) Tombstone(ctx context.Context, deletions ...metadata.Deletion) e
 	slices.SortFunc(deletions, func(a, b metadata.Deletion) int {
 		return cmp.Or(cmp.Compare(a.Bucket, b.Bucket), cmp.Compare(a.Key, b.Key), cmp.Compare(a.VersionID, b.VersionID))
 	})
-	return s.run(ctx, "tombstone records", again, func(q querier) error {
+	return s.run(ctx, "tombstone records", again, func(ctx context.Context, q querier) error {
 		var batch pgx.Batch
 		for _, d := range deletions {
 			batch.Queue(tombstoneRow, raw(d.Bucket), raw(d.Key), raw(d.VersionID), d.Began)
@@ -56,7 +56,7 @@ func (s *Store) Tombstone(ctx context.Context, deletions ...metadata.Deletion) e
 
 // Revive implements metadata.Store.
 func (s *Store) Revive(ctx context.Context, bucket, key string, env metadata.Envelope) error {
-	return s.run(ctx, "revive record", again, func(q querier) error {
+	return s.run(ctx, "revive record", again, func(ctx context.Context, q querier) error {
 		tag, err := q.Exec(ctx, reviveRows, raw(bucket), raw(key), row.EnvelopeHash(env))
 		if err == nil && tag.RowsAffected() == 0 {
 			err = metadata.ErrNotFound
@@ -67,7 +67,7 @@ func (s *Store) Revive(ctx context.Context, bucket, key string, env metadata.Env
 
 // DropBucket implements metadata.Store. The parts of the uploads go with them, by the foreign key.
 func (s *Store) DropBucket(ctx context.Context, bucket string, began time.Time) error {
-	return s.run(ctx, "drop bucket", again, func(q querier) error {
+	return s.runLong(ctx, "drop bucket", again, func(ctx context.Context, q querier) error {
 		var batch pgx.Batch // one transaction
 		batch.Queue(dropUploads, raw(bucket), began)
 		batch.Queue(unstageGone)

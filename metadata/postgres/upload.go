@@ -56,7 +56,7 @@ DELETE FROM uploads WHERE id IN (
 
 // CreateUpload implements metadata.Store.
 func (s *Store) CreateUpload(ctx context.Context, up metadata.Upload) error {
-	return s.run(ctx, "create upload", again, func(q querier) error {
+	return s.run(ctx, "create upload", again, func(ctx context.Context, q querier) error {
 		checksumType, err := row.TypeCode(up.ChecksumType)
 		if err != nil {
 			return err
@@ -76,7 +76,7 @@ func (s *Store) CreateUpload(ctx context.Context, up metadata.Upload) error {
 
 // Upload implements metadata.Store.
 func (s *Store) Upload(ctx context.Context, bucket, key, uploadID string) (up metadata.Upload, err error) {
-	err = s.run(ctx, "find upload", again, func(q querier) (err error) {
+	err = s.run(ctx, "find upload", again, func(ctx context.Context, q querier) (err error) {
 		up, err = scanUpload(q.QueryRow(ctx, uploadByID, raw(uploadID)))
 		if errors.Is(err, pgx.ErrNoRows) || err == nil && (up.Bucket != bucket || up.Key != key) {
 			err = metadata.ErrNotFound
@@ -96,7 +96,7 @@ func (s *Store) Uploads(ctx context.Context, bucket, prefix, keyMarker, idMarker
 	if e, ok := row.PrefixEnd(prefix); ok {
 		end = raw(e)
 	}
-	err = s.run(ctx, "list uploads", again, func(q querier) error {
+	err = s.run(ctx, "list uploads", again, func(ctx context.Context, q querier) error {
 		rows, err := q.Query(ctx, uploadsPage, raw(bucket), raw(keyMarker), raw(idMarker), raw(prefix), end, limit)
 		if err != nil {
 			return err
@@ -109,7 +109,7 @@ func (s *Store) Uploads(ctx context.Context, bucket, prefix, keyMarker, idMarker
 
 // SetIntent implements metadata.Store.
 func (s *Store) SetIntent(ctx context.Context, uploadID string, intent []byte) error {
-	return s.run(ctx, "set upload intent", again, func(q querier) error {
+	return s.run(ctx, "set upload intent", again, func(ctx context.Context, q querier) error {
 		query, args := setIntent, []any{raw(uploadID), intent}
 		if len(intent) == 0 {
 			query, args = clearIntent, args[:1]
@@ -136,7 +136,7 @@ func stateOf(ctx context.Context, q querier, uploadID string) (state metadata.Up
 
 // FinishUpload implements metadata.Store.
 func (s *Store) FinishUpload(ctx context.Context, uploadID string, result []byte, rec metadata.Record) error {
-	return s.run(ctx, "finish upload", again, func(querier) error {
+	return s.run(ctx, "finish upload", again, func(ctx context.Context, _ querier) error {
 		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.finish(ctx, tx, uploadID, result, rec) })
 	})
 }
@@ -173,7 +173,7 @@ func (s *Store) finish(ctx context.Context, tx pgx.Tx, uploadID string, result [
 // DeleteUpload implements metadata.Store. Its parts go with it, by the foreign key. What is staged of it goes by a statement of its own
 // behind that one, which waits for whoever is staging it.
 func (s *Store) DeleteUpload(ctx context.Context, uploadID string) error {
-	return s.run(ctx, "delete upload", again, func(q querier) error {
+	return s.run(ctx, "delete upload", again, func(ctx context.Context, q querier) error {
 		var batch pgx.Batch // one transaction
 		batch.Queue(deleteUpload, raw(uploadID))
 		batch.Queue(unstageUpload, raw(uploadID))
@@ -185,7 +185,7 @@ func (s *Store) DeleteUpload(ctx context.Context, uploadID string) error {
 // what no other has in hand.
 func (s *Store) SweepUploads(ctx context.Context, completedBefore time.Time, limit int) (int, error) {
 	var swept int64
-	err := s.run(ctx, "sweep uploads", again, func(q querier) error {
+	err := s.run(ctx, "sweep uploads", again, func(ctx context.Context, q querier) error {
 		tag, err := q.Exec(ctx, sweepUploads, completedBefore, limit)
 		swept = tag.RowsAffected()
 		return err

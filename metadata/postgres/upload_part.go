@@ -32,7 +32,7 @@ FROM upload_parts WHERE upload = $1 AND number = $2 ORDER BY committed DESC, att
 
 // AddPart implements metadata.Store.
 func (s *Store) AddPart(ctx context.Context, uploadID string, part metadata.UploadPart) error {
-	return s.run(ctx, "add part", again, func(q querier) error {
+	return s.run(ctx, "add part", again, func(ctx context.Context, q querier) error {
 		checksumType, err := row.TypeCode(part.Checksum.Type)
 		if err != nil {
 			return err
@@ -55,7 +55,7 @@ func (s *Store) AddPart(ctx context.Context, uploadID string, part metadata.Uplo
 
 // UploadParts implements metadata.Store.
 func (s *Store) UploadParts(ctx context.Context, uploadID string, after, limit int) (parts []metadata.UploadPart, attempts []int, err error) {
-	err = s.run(ctx, "list parts", again, func(q querier) (err error) {
+	err = s.run(ctx, "list parts", again, func(ctx context.Context, q querier) (err error) {
 		parts, attempts, err = uploadParts(ctx, q, newestParts, raw(uploadID), after, limit)
 		return err
 	})
@@ -64,7 +64,7 @@ func (s *Store) UploadParts(ctx context.Context, uploadID string, after, limit i
 
 // PartAttempts implements metadata.Store.
 func (s *Store) PartAttempts(ctx context.Context, uploadID string, number int) (parts []metadata.UploadPart, err error) {
-	err = s.run(ctx, "list attempts of part", again, func(q querier) (err error) {
+	err = s.run(ctx, "list attempts of part", again, func(ctx context.Context, q querier) (err error) {
 		parts, _, err = uploadParts(ctx, q, partAttempts, raw(uploadID), number)
 		return err
 	})

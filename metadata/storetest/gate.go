@@ -13,6 +13,8 @@ type Gate struct {
 	target   string
 	silent   atomic.Bool
 	refusing atomic.Bool
+	age      atomic.Int64 // of the network: connections from before its last change are dead
+	cut      atomic.Int64 // one more than the bytes of the answer that is to break off; 0 for none
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool // owner: mu
@@ -50,6 +52,13 @@ func (g *Gate) Refuse(refuse bool) {
 	}
 }
 
+// Freeze makes the connections there are swallow every byte for ever, as a firewall does that has forgotten them; new ones work.
+func (g *Gate) Freeze() { g.age.Add(1) }
+
+// Cut breaks the next connection on which the server answers, once n bytes of that have passed; below zero, none. What the server was
+// asked it has done then, or is doing.
+func (g *Gate) Cut(n int) { g.cut.Store(int64(n) + 1) }
+
 // Break breaks the connections there are.
 func (g *Gate) Break() {
 	g.mu.Lock()
@@ -74,8 +83,9 @@ func (g *Gate) serve(running *sync.WaitGroup) {
 			}
 			continue
 		}
-		running.Go(func() { g.copy(server, client) })
-		running.Go(func() { g.copy(client, server) })
+		age := g.age.Load()
+		running.Go(func() { g.copy(server, client, age, false) })
+		running.Go(func() { g.copy(client, server, age, true) })
 	}
 }
 
@@ -89,19 +99,27 @@ func (g *Gate) keep(conns ...net.Conn) bool {
 	return !g.refusing.Load()
 }
 
-func (g *Gate) copy(to, from net.Conn) {
+func (g *Gate) copy(to, from net.Conn, age int64, answers bool) {
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 32<<10)
+	left := int64(-1) // bytes until this connection breaks; -1: it does not
 	for {
 		n, err := from.Read(buf)
 		if err != nil {
 			return
 		}
-		if g.silent.Load() {
+		if g.silent.Load() || g.age.Load() != age {
 			continue
 		}
-		if _, err := to.Write(buf[:n]); err != nil {
+		if cut := g.cut.Load(); answers && left < 0 && cut > 0 && g.cut.CompareAndSwap(cut, 0) {
+			left = cut - 1
+		}
+		if left >= 0 {
+			n = int(min(int64(n), left))
+			left -= int64(n)
+		}
+		if _, err := to.Write(buf[:n]); err != nil || left == 0 {
 			return
 		}
 	}
