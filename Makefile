@@ -18,6 +18,9 @@ PACKAGES = $$(go list ./... | grep -v '^cofre/e2e$$')
 TEST_FLAGS ?=
 E2E_FLAGS ?=
 FUZZTIME ?= 10s
+# Which fuzz targets, by a pattern of their names, and further flags of go test, as -parallel=1.
+FUZZ ?= .
+FUZZ_FLAGS ?=
 # How long each test goes on in `make test-long` that could go on for ever.
 LONG ?= 5m
 LONG_TESTS ?= .
@@ -87,13 +90,19 @@ bench: ## microbenchmarks (BENCH=pattern)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
 
 .PHONY: fuzz
-fuzz: ## every fuzz target in turn, FUZZTIME (10s) each
-	@for package in $(PACKAGES); do \
-	  for target in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
-	    echo "$$package $$target"; \
-	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+fuzz: ## every fuzz target in turn, FUZZTIME (10s) each; fails at the end if any found something, or has no seeds (FUZZ=pattern)
+	@findings=""; count=0; \
+	for package in $(PACKAGES); do \
+	  for target in $$(go test -list '^Fuzz' "$$package" | grep -E '^Fuzz' | grep -E '$(FUZZ)' || true); do \
+	    count=$$((count + 1)); echo "$$package $$target"; \
+	    seeds=$$(go test -count=1 -run "^$$target\$$" -v "$$package" | grep -cE "^ +--- (PASS|SKIP): $$target/" || true); \
+	    if [ "$$seeds" -eq 0 ]; then findings+="$$package $$target has no seeds that pass"$$'\n'; continue; fi; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $(FUZZ_FLAGS) "$$package" || findings+="$$package $$target"$$'\n'; \
 	  done; \
-	done
+	done; \
+	[ "$$count" -gt 0 ] || { echo 'no fuzz target matches' >&2; exit 1; }; \
+	if [ -n "$$findings" ]; then printf '\nfindings; inputs are in testdata/fuzz of the package, to be committed with the fix:\n%s' "$$findings" >&2; exit 1; fi; \
+	echo "$$count fuzz targets, nothing found"
 
 .PHONY: image
 image: ## container image (IMAGE=name:tag)

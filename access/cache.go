@@ -37,6 +37,17 @@ func (c *cache[V]) get(key string, now time.Time) (value V, age time.Duration, o
 	return item.value, now.Sub(item.since), true
 }
 
+// look gives a value and leaves its place in the order.
+func (c *cache[V]) look(key string) (value V, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.items[key]
+	if !ok {
+		return value, false
+	}
+	return e.Value.(*cacheItem[V]).value, true
+}
+
 func (c *cache[V]) put(key string, value V, since time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -38,7 +38,9 @@ type Sealer struct {
 
 // NewSealer makes the sealer of a site. What it sealed opens with the same identity only.
 func NewSealer(site *keys.Identity) *Sealer {
-	block, err := aes.NewCipher(site.DeriveKey(sealPurpose).Bytes())
+	key := site.DeriveKey(sealPurpose).Bytes()
+	defer clear(key)
+	block, err := aes.NewCipher(key)
 	if err != nil {
 		panic("access: AES refused 32 bytes: " + err.Error()) // only another length is refused
 	}
@@ -55,7 +57,9 @@ func (s *Sealer) Seal(accessKeyID string, secret Secret) []byte {
 	sealed[0] = sealVersion
 	nonce := sealed[1:]
 	rand.Read(nonce) // never returns an error: the runtime ends the process instead
-	return s.aead.Seal(sealed, nonce, []byte(secret), sealedData(accessKeyID))
+	plain := []byte(secret)
+	defer clear(plain)
+	return s.aead.Seal(sealed, nonce, plain, sealedData(accessKeyID))
 }
 
 // Open opens what Seal made for the same access key id, or gives ErrSealedSecret.
@@ -67,6 +71,7 @@ func (s *Sealer) Open(accessKeyID string, sealed []byte) (Secret, error) {
 	if err != nil {
 		return "", ErrSealedSecret
 	}
+	defer clear(plain)
 	return Secret(plain), nil
 }
 

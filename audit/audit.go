@@ -26,6 +26,9 @@ const (
 	ObjectRefused Action = "object.refused"
 	// IdentityOpened: a process holds the site's keys in memory from now on. The subject says what guarded them.
 	IdentityOpened Action = "identity.opened"
+	// ClientSlowed: so many requests failed to authenticate that their source has to wait. The subject is its address or
+	// network; the detail names the access key, where there is such a one.
+	ClientSlowed Action = "client.slowed"
 	// CredentialMade and CredentialRemoved: the subject is the access key id.
 	CredentialMade    Action = "credential.made"
 	CredentialRemoved Action = "credential.removed"

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -24,6 +25,14 @@ type Credentials struct {
 	AccessKeyID     string
 	SecretAccessKey string
 }
+
+// Format hides the secret from every verb of fmt.
+func (c Credentials) Format(f fmt.State, _ rune) {
+	io.WriteString(f, "Credentials "+c.AccessKeyID+" [redacted]")
+}
+
+// MarshalText hides the secret from encoders.
+func (c Credentials) MarshalText() ([]byte, error) { return []byte(fmt.Sprint(c)), nil }
 
 // Config says where the backend is and who calls it. The zero value of every optional field means its default.
 type Config struct {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -126,5 +127,29 @@ func check(req *proxy.BackendRequest) error {
 	case req.Body == nil && req.Length > 0:
 		return errors.New("backend request has a length and no body")
 	}
+	for name, values := range req.Header {
+		for _, value := range values {
+			if !validHeader(name, value) {
+				// net/http refuses it too, but then it looks like a storage that does not answer, and would be tried again.
+				return fmt.Errorf("backend request has a header %q that cannot be sent", name)
+			}
+		}
+	}
 	return nil
+}
+
+// validHeader says whether a header can be sent (RFC 9110 sections 5.1 and 5.5): a client's value with a line end in it, that no
+// check before this has stopped, would begin another header, or another request.
+func validHeader(name, value string) bool {
+	for i := range len(name) {
+		if c := name[i]; (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			return false
+		}
+	}
+	for i := range len(value) {
+		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return name != ""
 }

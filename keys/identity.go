@@ -149,6 +149,7 @@ func (i *Identity) DeriveKey(purpose string) DEK {
 	if err != nil {
 		panic("keys: HKDF-SHA256 refused 32 bytes: " + err.Error()) // only a length above 255 hashes is refused
 	}
+	defer clear(raw)
 	dek, err := ParseDEK(raw)
 	if err != nil {
 		panic("keys: HKDF-SHA256 gave a zero key") // one chance in 2^256

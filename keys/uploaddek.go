@@ -29,7 +29,9 @@ func (i *Identity) sealUploadDEK(dek DEK, envelope []byte) []byte {
 	aead := i.uploadAEAD()
 	nonce := make([]byte, aead.NonceSize(), aead.NonceSize()+KeySize+aead.Overhead())
 	rand.Read(nonce) // never returns an error: the runtime ends the process instead
-	return aead.Seal(nonce, nonce, dek.Bytes(), envelope)
+	raw := dek.Bytes()
+	defer clear(raw)
+	return aead.Seal(nonce, nonce, raw, envelope)
 }
 
 func (i *Identity) openUploadDEK(sealed, envelope []byte) (DEK, error) {
@@ -46,7 +48,9 @@ func (i *Identity) openUploadDEK(sealed, envelope []byte) (DEK, error) {
 }
 
 func (i *Identity) uploadAEAD() cipher.AEAD {
-	block, err := aes.NewCipher(i.DeriveKey(uploadPurpose).Bytes())
+	key := i.DeriveKey(uploadPurpose).Bytes()
+	defer clear(key)
+	block, err := aes.NewCipher(key)
 	if err != nil {
 		panic("keys: AES refused 32 bytes: " + err.Error()) // only another length is refused
 	}

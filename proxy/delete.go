@@ -148,6 +148,9 @@ const maxDeleteBody = 8 << 20
 // deleteObjects serves DeleteObjects: each key is authorised by itself. Most go to the backend together; those that need
 // the lock of their key, or that XML cannot carry, go one by one.
 func (h *Handler) deleteObjects(rq *request) error {
+	if rq.auth.Anonymous() && !rq.who.AllowsBucket(rq.call.Bucket) {
+		return s3api.ErrAccessDenied // before the body is asked for; a known client is told key by key
+	}
 	req, err := h.readDelete(rq)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -104,15 +105,19 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Config is what a Handler is made of. Everything but Limits, Bucket and Refused is required.
+// Config is what a Handler is made of. Everything but Attempts, Proxies, Limits, Bucket, Refused and Guessing is required.
 type Config struct {
 	Hosts    s3api.Hosts
 	Verifier *sigv4.Verifier
 	Access   Access
-	Backend  Backend
-	Store    metadata.Store
-	Ring     Ring
-	Site     keys.SiteID
+	// Attempts slows down who guesses credentials. Nil: nobody is slowed.
+	Attempts *access.Attempts
+	// Proxies are the balancers in front, by whose word sources are told apart.
+	Proxies access.Proxies
+	Backend Backend
+	Store   metadata.Store
+	Ring    Ring
+	Site    keys.SiteID
 	// Region is answered to clients; any region is accepted in a signature.
 	Region string
 	// CustomerKeysOverHTTP takes customer keys (SSE-C) over unencrypted connections too, for a TLS balancer in front.
@@ -124,7 +129,9 @@ type Config struct {
 	Limits Limits
 	Log    *zap.Logger
 	// Refused is told of what the storage returned and was refused, for the audit trail. Nil: nobody is.
-	Refused    func(Refusal)
+	Refused func(Refusal)
+	// Guessing is told of a source that has to wait, once a minute at most, for the audit trail. Nil: nobody is.
+	Guessing   func(Guessing)
 	Registerer prometheus.Registerer
 	Clock      func() time.Time
 }
@@ -150,6 +157,7 @@ type Handler struct {
 	closed    *entryCache
 
 	inFlight atomic.Int64
+	guessing every
 }
 
 // New makes the handler.
@@ -187,7 +195,9 @@ type request struct {
 	// encryption is what the headers ask for; it may hold the client's own key.
 	encryption encryption
 	who        access.Identity
-	event      *event
+	// from is the client's address, as far as it can be known.
+	from  netip.Addr
+	event *event
 	// began is a lower bound of when the request began, by the store's clock: what tombstones are judged by.
 	began time.Time
 	// refused says that the answer was an error, and went out whole: the client may still be sending.
@@ -204,12 +214,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ev := &event{ID: newRequestID(), Method: r.Method, Remote: r.RemoteAddr, Start: h.cfg.Clock()}
 	rw := &responseWriter{ResponseWriter: w}
 	h.waitForClient(rw, r)
-	rq := &request{Request: r, w: rw, event: ev, began: h.store.Now()}
+	rq := &request{Request: r, w: rw, event: ev, began: h.store.Now(), from: h.cfg.Proxies.Client(r.RemoteAddr, r.Header.Values("X-Forwarded-For"))}
+	if len(h.cfg.Proxies) > 0 && rq.from.IsValid() {
+		ev.Remote = rq.from.String()
+	}
 
 	header := w.Header()
 	header.Set("Server", "cofre")
 	header.Set("x-amz-request-id", ev.ID)
 	header.Set("x-amz-id-2", ev.ID)
+	if endsConnection(r) {
+		header.Set("Connection", "close")
+	}
 
 	defer h.linger(rq) // last of all: what lingers keeps nobody else out, and its line is in the log
 	defer h.finish(rq)
@@ -224,6 +240,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		h.fail(rq, err)
 	}
+}
+
+// endsConnection tells requests whose end another reader in front may have seen elsewhere: those with Transfer-Encoding, of
+// which net/http does not tell whether they had a Content-Length as well, and those of HTTP/1.0, of which it ignores
+// Transfer-Encoding. What follows such a request on its connection may be a part of it to that reader, smuggled past it, and
+// is never read as the next request (RFC 9112 section 6.1).
+func endsConnection(r *http.Request) bool {
+	return len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1)
 }
 
 // finish closes the books of a request, also of one that a panic ends: http.ErrAbortHandler is how a broken body is
@@ -260,16 +284,9 @@ func (h *Handler) serve(rq *request) (err error) {
 		return h.preflight(rq)
 	}
 	h.allowOrigin(rq)
-	if rq.auth, err = h.cfg.Verifier.Verify(rq.Request); err != nil {
+	if err = h.authenticate(rq); err != nil {
 		return err
 	}
-	if rq.auth.Anonymous() {
-		rq.who = h.cfg.Access.Anonymous()
-	} else if rq.who, err = h.cfg.Access.Identity(rq.Context(), rq.auth.AccessKeyID()); err != nil {
-		return err
-	}
-	rq.event.Identity = rq.who.AccessKeyID
-
 	if h.hidden(call.Bucket) {
 		return s3api.ErrAccessDenied
 	}

@@ -124,6 +124,10 @@ type siteConfig struct {
 	credentials []access.Credential
 	// client changes how the backend is spoken to. May be nil.
 	client func(*backend.Config)
+	// attempts slows down who guesses, and guessing is told; proxies are believed.
+	attempts *access.Attempts
+	guessing func(proxy.Guessing)
+	proxies  access.Proxies
 }
 
 func newSite(t *testing.T, st *storage, cfg siteConfig) *site {
@@ -176,6 +180,7 @@ func newSite(t *testing.T, st *storage, cfg siteConfig) *site {
 	h := proxy.New(proxy.Config{
 		Hosts: hosts, Verifier: sigv4.New(sigv4.Config{Secrets: clientSecrets{creds}, Bucket: hosts.Bucket}), Access: creds, Backend: b,
 		Store: s.store, Ring: ring, Site: s.identity.Card().ID, Region: region, SystemBucket: s.system,
+		Attempts: cfg.attempts, Guessing: cfg.guessing, Proxies: cfg.proxies,
 		Bucket: cfg.policy, Limits: cfg.limits, CustomerKeysOverHTTP: cfg.keysOverHTTP, Log: zap.New(core), Registerer: s.registry, Clock: time.Now,
 	})
 	srv := httptest.NewServer(h)

@@ -140,8 +140,8 @@ func setOverrides(rq *request, header http.Header) error {
 	for name, target := range overrides {
 		if rq.call.Query.Has(name) {
 			v := rq.call.Query.Get(name)
-			if strings.ContainsAny(v, "\r\n\x00") {
-				return s3api.ErrInvalidArgument
+			if !validHeaderValue(v) {
+				return s3api.ErrInvalidArgument.With("A response header cannot have this value.").Field("ArgumentName", name)
 			}
 			header.Set(target, v)
 		}

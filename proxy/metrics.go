@@ -20,6 +20,9 @@ type metrics struct {
 	storeLost *prometheus.CounterVec
 	kekWaits  prometheus.Counter
 	backend   *prometheus.CounterVec
+
+	authFailures *prometheus.CounterVec
+	authRefused  prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -55,6 +58,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		backend: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cofre_backend_refusals_total", Help: "Backend errors that speak of cofre's own request (credentials, clock), not of the client's.",
 		}, []string{"code"}),
+		authFailures: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cofre_authentication_failures_total", Help: "Requests whose access key does not exist (unknown_key) or whose signature is wrong (signature).",
+		}, []string{"reason"}),
+		authRefused: f.NewCounter(prometheus.CounterOpts{
+			Name: "cofre_authentication_refused_total", Help: "Requests answered SlowDown unseen, because their source had failed to authenticate too often.",
+		}),
 	}
 }
 

@@ -62,16 +62,9 @@ func (h *Handler) judgeForm(rq *request, form *form) (*sigv4.PostPolicy, error) 
 	if _, given := form.value("key"); !given {
 		return nil, sigv4.MissingFormField("key")
 	}
-	auth, policy, err := h.cfg.Verifier.VerifyForm(rq.Context(), form.fields)
+	policy, err := h.authenticateForm(rq, form)
 	if err != nil {
 		return nil, err
-	}
-	rq.auth = auth
-	if !auth.Anonymous() {
-		if rq.who, err = h.cfg.Access.Identity(rq.Context(), auth.AccessKeyID()); err != nil {
-			return nil, err
-		}
-		rq.event.Identity = rq.who.AccessKeyID
 	}
 	rq.call.Key = form.key()
 	if policy != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"strings"
 )
 
 // oneText reads the text of one child of a client's document; other children are passed over.
@@ -65,6 +66,7 @@ func DecodeNotification(r io.Reader) (Notifications, *Error) {
 			switch string(name) {
 			case "TopicConfiguration":
 				n.Topics++
+				return readTopic(s)
 			case "QueueConfiguration", "CloudFunctionConfiguration", "EventBridgeConfiguration":
 				n.Others = true
 			}
@@ -72,6 +74,34 @@ func DecodeNotification(r io.Reader) (Notifications, *Error) {
 		})
 	})
 	return n, err
+}
+
+// errTopicARN is AWS's word for a topic that is named by anything but its ARN.
+var errTopicARN = ErrInvalidArgument.With("The ARN could not be parsed").Field("ArgumentName", "Topic")
+
+// readTopic judges a TopicConfiguration. A topic is named, and where its messages go is known to who made it: an address here could
+// have the store call whomever a client likes.
+func readTopic(s *scanner) error {
+	var seen once
+	var topic string
+	if err := s.children(func(name []byte) error {
+		if string(name) == "Topic" {
+			return seen.text(s, name, &topic)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	parts := strings.Split(topic, ":") // arn:aws:sns:region:account:name; Ceph RGW has zone group and tenant there
+	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "sns" || parts[5] == "" {
+		return errTopicARN
+	}
+	for _, part := range parts {
+		if strings.Trim(part, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.$") != "" {
+			return errTopicARN
+		}
+	}
+	return nil
 }
 
 // CheckPolicy judges the form of a bucket policy: JSON whose first byte opens an object, as AWS says. What it grants is for the store.

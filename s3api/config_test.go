@@ -27,7 +27,7 @@ var checks = []struct {
 		func(b []byte) *Error { return CheckRequestPayment(bytes.NewReader(b)) }},
 	{"public access block", `<PublicAccessBlockConfiguration><BlockPublicAcls>TRUE</BlockPublicAcls></PublicAccessBlockConfiguration>`,
 		func(b []byte) *Error { return CheckPublicAccessBlock(bytes.NewReader(b)) }},
-	{"notification", `<NotificationConfiguration><TopicConfiguration><Topic>a</Topic></TopicConfiguration></NotificationConfiguration>`,
+	{"notification", `<NotificationConfiguration><TopicConfiguration><Topic>arn:aws:sns:default::a</Topic></TopicConfiguration></NotificationConfiguration>`,
 		func(b []byte) *Error { _, err := DecodeNotification(bytes.NewReader(b)); return err }},
 	{"policy", `{"Version":"2012-10-17","Statement":[]}`, CheckPolicy},
 }

@@ -52,6 +52,9 @@ func parse(r *http.Request, hosts Hosts) (Call, *Error) {
 		c.Op = CORSPreflight
 		return c, nil
 	}
+	if t.rawPath == "*" {
+		return c, ErrInvalidURI // the form of OPTIONS alone (RFC 9112 section 3.2.4)
+	}
 	query, queryErr := ParseQuery(t.rawQuery)
 	if queryErr != nil {
 		return c, ErrInvalidURI

@@ -10,7 +10,10 @@ import (
 // less of what is wrong. Whether what they name is there is for the store. A form upload, whose fields Parse does not see, is judged as the
 // PutObject that it stands for.
 func CheckHeaders(op Operation, h http.Header) *Error {
-	var err *Error
+	err := checkSingle(h)
+	if err != nil {
+		return err
+	}
 	switch op {
 	case PutObject, CreateMultipartUpload: // those of a copy count with x-amz-tagging-directive alone
 		_, err = ParseTaggingHeader(h.Get("X-Amz-Tagging"))
@@ -28,6 +31,25 @@ func CheckHeaders(op Operation, h http.Header) *Error {
 		return checkACL(h)
 	case CreateBucket, PutBucketAcl, PutObjectAcl:
 		return checkACL(h)
+	}
+	return nil
+}
+
+// singleHeaders are headers with one value that a store acts upon, or that say what a request is. Given twice, one reader would go by
+// the first and another by the last. Never written to.
+var singleHeaders = append([]string{
+	"X-Amz-Acl", "X-Amz-Storage-Class", "X-Amz-Tagging", "X-Amz-Object-Lock-Mode", "X-Amz-Object-Lock-Retain-Until-Date",
+	"X-Amz-Object-Lock-Legal-Hold", "X-Amz-Website-Redirect-Location", "X-Amz-Bypass-Governance-Retention", "X-Amz-Mfa",
+	"X-Amz-Bucket-Object-Lock-Enabled", "X-Amz-Object-Ownership", "X-Amz-Confirm-Remove-Self-Bucket-Access",
+	"X-Amz-Bucket-Object-Lock-Token", "X-Amz-Copy-Source", "X-Amz-Copy-Source-Range", "X-Amz-Metadata-Directive",
+	"X-Amz-Tagging-Directive", "Range",
+}, grantHeaders...)
+
+func checkSingle(h http.Header) *Error {
+	for _, name := range singleHeaders {
+		if len(h[http.CanonicalHeaderKey(name)]) > 1 {
+			return ErrInvalidArgument.With("A header was given more than once").Field("ArgumentName", strings.ToLower(name))
+		}
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package sigv4
 
 import (
 	"crypto/sha256"
+	"fmt"
+	"io"
 	"sync"
 )
 
@@ -10,13 +12,19 @@ type signingKey [32]byte
 
 // deriveSigningKey makes the key by the four steps of Version 4.
 func deriveSigningKey(secret string, c credential) (key signingKey) {
-	step := []byte("AWS4" + secret)
+	step := append([]byte("AWS4"), secret...)
 	for _, word := range []string{c.day, c.region, c.service, c.terminator} {
-		step = hmacSHA256(step, word)
+		next := hmacSHA256(step, word)
+		clear(step)
+		step = next
 	}
 	copy(key[:], step)
+	clear(step)
 	return key
 }
+
+// Format hides the key from every verb of fmt, wherever it lies within what is printed.
+func (signingKey) Format(f fmt.State, _ rune) { io.WriteString(f, "[redacted]") }
 
 // keyCacheSize is how many signing keys one generation of the cache holds. A client uses one key a day.
 const keyCacheSize = 512

@@ -1,6 +1,7 @@
 package sigv4
 
 import (
+	"encoding/hex"
 	"fmt"
 	"sync"
 	"testing"
@@ -10,7 +11,7 @@ import (
 func TestSigningKeyOfTheDocumentation(t *testing.T) {
 	c := credential{day: "20150830", region: "us-east-1", service: "iam", terminator: terminator}
 	key := deriveSigningKey("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", c)
-	if got := fmt.Sprintf("%x", key); got != "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9" {
+	if got := hex.EncodeToString(key[:]); got != "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9" {
 		t.Error(got)
 	}
 }

@@ -63,6 +63,15 @@ func (s *site) refused(r proxy.Refusal) {
 	s.trail.Refused(audit.Event{Action: audit.ObjectRefused, Bucket: r.Bucket, Subject: r.Kind, Detail: fmt.Sprintf("%q: %v", object, r.Err)})
 }
 
+// guessing tells the trail who has failed to authenticate so often that he has to wait.
+func (s *site) guessing(g proxy.Guessing) {
+	detail := "failed with access keys that do not exist"
+	if g.AccessKeyID != "" {
+		detail = "failed with access key " + g.AccessKeyID
+	}
+	s.trail.Refused(audit.Event{Action: audit.ClientSlowed, Subject: g.Source.String(), Detail: detail})
+}
+
 func auditCommand(a app) *cobra.Command {
 	var src source
 	var bucket, since string

@@ -48,6 +48,8 @@ type Config struct {
 	// Credentials that need no store: the first ones of an installation, and those that must work while the store is down.
 	// They win over stored ones with the same access key. `cofre credential add` makes stored ones.
 	Credentials []CredentialConfig `yaml:"credentials"`
+	// How those who guess credentials are slowed down.
+	Authentication AuthenticationConfig `yaml:"authentication"`
 	// What one process takes on.
 	Limits LimitsConfig `yaml:"limits"`
 	// The log on standard error: JSON, one line per request, without headers, query strings and object keys.
@@ -202,6 +204,23 @@ type GrantConfig struct {
 	Actions Words `yaml:"actions" example:"[read, list]"`
 }
 
+// AuthenticationConfig is the key authentication.
+type AuthenticationConfig struct {
+	// Addresses or networks of the load balancers in front of cofre, whose X-Forwarded-For is believed. Set it wherever there
+	// is one: else all clients seem to come from the balancer, and those who guess cannot be told from the others. Nobody is
+	// believed where it is left out.
+	TrustedProxies []string `yaml:"trusted_proxies" example:"[10.0.0.0/8]"`
+	// How often one source (an IPv4 address, or the /64 of an IPv6 one) may send a wrong signature, or an unknown access key,
+	// for one access key before its requests are answered 503 SlowDown without a look at them: for a second, and twice as
+	// long after each further failure. Failures are forgotten after 15 minutes. A source that has signed rightly with an
+	// access key in the last hour is never kept waiting with that one. Each process counts for itself; 0 slows nobody.
+	KeyFailures int `yaml:"key_failures"`
+	// The same for all access keys of one source together.
+	SourceFailures int `yaml:"source_failures"`
+	// The longest that a source has to wait.
+	LongestWait time.Duration `yaml:"longest_wait"`
+}
+
 // LimitsConfig is the key limits.
 type LimitsConfig struct {
 	// Requests in flight; more get 503 SlowDown.
@@ -256,6 +275,11 @@ func defaultConfig() Config {
 		Metadata: MetadataConfig{Timeout: 10 * time.Second},
 		Cache:    CacheConfig{Timeout: 50 * time.Millisecond},
 		Keys:     KeysConfig{RotateAfter: 90 * 24 * time.Hour, RotateObjects: 1 << 24},
+		Authentication: AuthenticationConfig{
+			KeyFailures:    access.DefaultKeyFailures,
+			SourceFailures: access.DefaultSourceFailures,
+			LongestWait:    access.DefaultLongestWait,
+		},
 		Limits: LimitsConfig{
 			Requests:        1024,
 			LockWait:        10 * time.Second,

@@ -36,6 +36,7 @@ func (l *loader) check() error {
 	l.checkMetadata(c)
 	l.checkBuckets(c)
 	l.checkCredentials(c)
+	l.checkAuthentication(&c.Authentication)
 	l.checkLimits(&c.Limits)
 	if _, err := zapcore.ParseLevel(c.Log.Level); err != nil || !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		l.report("log.level", fmt.Sprintf("%q is no level", c.Log.Level), "use debug, info, warn or error")
@@ -337,6 +338,25 @@ func (l *loader) checkDurations(section string, all map[string]time.Duration) {
 		if d <= 0 {
 			l.report(section+"."+key, fmt.Sprintf("%v is not above zero", d), "write it as 30s")
 		}
+	}
+}
+
+func (l *loader) checkAuthentication(c *AuthenticationConfig) {
+	for i, text := range c.TrustedProxies {
+		if _, err := parseNetwork(text); err != nil {
+			l.report(fmt.Sprintf("authentication.trusted_proxies[%d]", i), fmt.Sprintf("%q is neither an address nor a network", text), "write it as 10.0.0.7 or 10.0.0.0/8")
+		}
+	}
+	for key, n := range map[string]int{"key_failures": c.KeyFailures, "source_failures": c.SourceFailures} {
+		if n < 0 || n > 1<<20 {
+			l.report("authentication."+key, fmt.Sprintf("%d is not between 0 and %d", n, 1<<20), "")
+		}
+	}
+	if c.LongestWait < time.Second || c.LongestWait > 24*time.Hour {
+		l.report("authentication.longest_wait", fmt.Sprintf("%v is not between a second and a day", c.LongestWait), "write it as 1m")
+	}
+	if (c.KeyFailures == 0) != (c.SourceFailures == 0) {
+		l.report("authentication.key_failures", "and source_failures must both be 0, or neither", "")
 	}
 }
 

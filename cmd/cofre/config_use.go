@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -95,4 +96,32 @@ func splitStoreURL(raw access.Secret) (kind storeKind, where string, err error) 
 		return 0, "", errors.New("is for no store that there is")
 	}
 	return postgresStore, raw.Reveal(), nil
+}
+
+// attempts gives what counts failed authentications; nil where nobody is to be slowed.
+func (c AuthenticationConfig) attempts() *access.Attempts {
+	if c.KeyFailures == 0 {
+		return nil
+	}
+	return access.NewAttempts(access.AttemptsConfig{KeyFailures: c.KeyFailures, SourceFailures: c.SourceFailures, LongestWait: c.LongestWait})
+}
+
+// proxies leaves out what is no network: the check of the configuration has refused it by name.
+func (c AuthenticationConfig) proxies() access.Proxies {
+	var p access.Proxies
+	for _, text := range c.TrustedProxies {
+		if network, err := parseNetwork(text); err == nil {
+			p = append(p, network)
+		}
+	}
+	return p
+}
+
+// parseNetwork reads an address or a network in CIDR notation.
+func parseNetwork(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	return p.Masked(), err
 }

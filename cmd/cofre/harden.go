@@ -17,6 +17,9 @@ func harden(log *zap.Logger) {
 	if err := refuseCoreDumps(); err != nil {
 		log.Warn("core dumps stay possible: they would hold keys", zap.Error(err))
 	}
+	if err := refuseInspection(); err != nil {
+		log.Warn("other processes of this account can read this one's memory and environment", zap.Error(err))
+	}
 	limitMemory(log)
 }
 

@@ -272,6 +272,8 @@ func newHandler(cfg Config, s *site, logger *zap.Logger, registry prometheus.Reg
 		Hosts:    hosts,
 		Verifier: sigv4.New(sigv4.Config{Secrets: clients, Bucket: hosts.Bucket}),
 		Access:   clients,
+		Attempts: cfg.Authentication.attempts(),
+		Proxies:  cfg.Authentication.proxies(),
 		Backend:  s.backend,
 		Store:    s.store,
 		Ring:     s.ring,
@@ -283,7 +285,7 @@ func newHandler(cfg Config, s *site, logger *zap.Logger, registry prometheus.Reg
 			LockWait: cfg.Limits.LockWait, HealParallel: cfg.Limits.HealParallel,
 			UploadStall: cfg.Limits.UploadStall, DownloadStall: cfg.Limits.DownloadStall,
 		},
-		Log: logger, Registerer: registry, Refused: s.refused,
+		Log: logger, Registerer: registry, Refused: s.refused, Guessing: s.guessing,
 	}), nil
 }
 
