@@ -13,8 +13,11 @@ import (
 	"cofre/sigv4/sigv4test"
 )
 
-// counter gives the sum of a counter's values over all its labels.
-func (s *site) counter(t *testing.T, name string) float64 {
+// counter gives the sum of a counter's values over all its labels, gauge that of a gauge's.
+func (s *site) counter(t *testing.T, name string) float64 { t.Helper(); return s.metric(t, name) }
+func (s *site) gauge(t *testing.T, name string) float64   { t.Helper(); return s.metric(t, name) }
+
+func (s *site) metric(t *testing.T, name string) float64 {
 	t.Helper()
 	families, err := s.registry.Gather()
 	if err != nil {
@@ -24,7 +27,7 @@ func (s *site) counter(t *testing.T, name string) float64 {
 	for _, f := range families {
 		if f.GetName() == name {
 			for _, m := range f.Metric {
-				sum += m.GetCounter().GetValue()
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() // one of them is there
 			}
 		}
 	}

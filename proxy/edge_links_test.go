@@ -13,15 +13,15 @@ import (
 	"cofre/sigv4/sigv4test"
 )
 
-// link is what somebody has been given: a method and an address.
-type link struct {
+// signedLink is what somebody has been given: a method and an address.
+type signedLink struct {
 	method, path string
 	query        url.Values
 	rawQuery     string
 	header       http.Header
 }
 
-func (s *site) follow(t *testing.T, l link) reply {
+func (s *site) follow(t *testing.T, l signedLink) reply {
 	t.Helper()
 	r := s.build(t, request{method: l.method, bucket: "x", key: "x", unsigned: true})
 	raw := l.rawQuery
@@ -42,9 +42,9 @@ func (s *site) follow(t *testing.T, l link) reply {
 }
 
 // links are good for one method on mine/k of a bucket, by both versions of the signature.
-func (s *site) links(t *testing.T, method, bucket, key string) map[string]link {
+func (s *site) links(t *testing.T, method, bucket, key string) map[string]signedLink {
 	t.Helper()
-	made := map[string]link{}
+	made := map[string]signedLink{}
 	for name, sign := range map[string]func(*http.Request){
 		"version 4": func(r *http.Request) { signer().Presign(r, time.Hour, sigv4test.Payload{Mode: sigv4test.Unsigned}) },
 		"version 2": func(r *http.Request) {
@@ -53,7 +53,7 @@ func (s *site) links(t *testing.T, method, bucket, key string) map[string]link {
 	} {
 		r := s.build(t, request{method: method, bucket: bucket, key: key, unsigned: true})
 		sign(r)
-		made[name] = link{method: method, path: r.URL.EscapedPath(), query: r.URL.Query()}
+		made[name] = signedLink{method: method, path: r.URL.EscapedPath(), query: r.URL.Query()}
 	}
 	return made
 }
@@ -69,7 +69,7 @@ func TestALinkCannotBeWidened(t *testing.T) {
 	s.putRaw(t, other, "k", []byte("another's object"), nil).want(t, 200, "")
 	model := readModel(t)
 	tried := 0
-	refused := func(what string, l link) {
+	refused := func(what string, l signedLink) {
 		t.Helper()
 		tried++
 		w.take()
@@ -183,14 +183,14 @@ func TestALinkIsGoodForItsTimeAlone(t *testing.T) {
 		sg := signer()
 		sg.Time = sg.Time.Add(c.signed)
 		sg.Presign(r, c.life, sigv4test.Payload{Mode: sigv4test.Unsigned})
-		if got := s.follow(t, link{method: "GET", path: r.URL.EscapedPath(), rawQuery: r.URL.RawQuery}); got.status != c.status {
+		if got := s.follow(t, signedLink{method: "GET", path: r.URL.EscapedPath(), rawQuery: r.URL.RawQuery}); got.status != c.status {
 			t.Errorf("%s: %d %s", name, got.status, got.code)
 		}
 	}
 	for name, expires := range map[string]time.Time{"ended": time.Now().Add(-time.Second), "before all time": time.Unix(-5, 0)} {
 		r := s.build(t, request{method: "GET", bucket: b, key: "k", unsigned: true})
 		signer().PresignV2(r, expires, "", "", sigv4test.Payload{Mode: sigv4test.Unsigned})
-		if got := s.follow(t, link{method: "GET", path: r.URL.EscapedPath(), rawQuery: r.URL.RawQuery}); got.status != 403 {
+		if got := s.follow(t, signedLink{method: "GET", path: r.URL.EscapedPath(), rawQuery: r.URL.RawQuery}); got.status != 403 {
 			t.Errorf("version 2, %s: %d %s", name, got.status, got.code)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"cofre/access"
+	"cofre/admission"
 	"cofre/keys"
 	"cofre/metadata"
 	"cofre/s3api"
@@ -48,10 +49,13 @@ func (e *integrityError) Is(target error) bool { return target == errIntegrity }
 // the log only.
 func answerTo(err error) *s3api.Error {
 	var (
-		s3  *s3api.Error
-		sig *sigv4.Error
+		s3      *s3api.Error
+		sig     *sigv4.Error
+		refused *admission.Refused
 	)
 	switch {
+	case errors.As(err, &refused):
+		return s3api.ErrSlowDown
 	case errors.As(err, &sig):
 		return fromSignature(sig)
 	case errors.Is(err, errIntegrity), errors.Is(err, seal.ErrIntegrity):
@@ -118,7 +122,7 @@ func (h *Handler) fail(rq *request, err error) {
 	}
 	header := rq.w.Header()
 	if e.Status == http.StatusServiceUnavailable {
-		header.Set("Retry-After", "1")
+		retryAfter(header, err)
 	}
 	if rq.ContentLength != 0 {
 		// What is left of the body must never be read as the next request (RFC 9112 section 9.3).

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"cofre/admission"
 	"cofre/proxy"
 	"cofre/s3api"
 )
@@ -284,7 +285,7 @@ func storageRows(w *errorWorld) []errorRow {
 		{name: "storage's own refusal of cofre", code: "ServiceUnavailable", storage: &refusal{403, "SignatureDoesNotMatch"}, rq: list},
 		{name: "storage's overload", code: "SlowDown", storage: &refusal{503, "SlowDown"}, rq: get},
 		{name: "database", code: "ServiceUnavailable", send: elsewhere(siteConfig{store: downStore{w.store}}, request{method: "PUT", bucket: w.b, key: "k"})},
-		{name: "too many requests", code: "SlowDown", send: elsewhere(siteConfig{limits: proxy.Limits{Requests: -1}}, get)},
+		{name: "too many requests", code: "SlowDown", send: elsewhere(siteConfig{gate: admission.NewGate(admission.GateConfig{Requests: -1})}, get)},
 		{name: "quota", code: "QuotaExceeded", storage: &refusal{403, "QuotaExceeded"}, rq: list},
 		{name: "number of buckets", code: "TooManyBuckets", storage: &refusal{400, "TooManyBuckets"}, rq: create},
 		{name: "placement", code: "InvalidLocationConstraint", storage: &refusal{400, "InvalidLocationConstraint"}, rq: create},

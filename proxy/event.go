@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -61,6 +62,8 @@ type responseWriter struct {
 	written  int64
 	patience patience     // with a client that takes its time to read
 	stalled  *atomic.Bool // the client stopped sending its body; nil where there is none
+	// pace waits until so many more bytes may go out, for parties with a limit of bytes; nil for others.
+	pace func(n int) error
 }
 
 func (w *responseWriter) WriteHeader(status int) {
@@ -75,10 +78,18 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	began := w.patience.arm()
+	if w.pace != nil {
+		if err := w.pace(len(p)); err != nil {
+			return 0, err
+		}
+	}
+	w.patience.arm()
+	began := time.Now()
 	n, err := w.ResponseWriter.Write(p)
-	w.patience.done(began, n)
 	w.written += int64(n)
+	if err == nil && w.patience.exhausted(began, n) {
+		err = os.ErrDeadlineExceeded
+	}
 	return n, err
 }
 

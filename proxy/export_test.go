@@ -24,6 +24,3 @@ func Served(op s3api.Operation) bool {
 
 // WaitBriefly shortens what a walk waits for: other replicas that go on under an old KEK, and a storage that does not answer.
 func WaitBriefly() { stateTTL, rewritePause = 200*time.Millisecond, 20*time.Millisecond }
-
-// InFlight is how many requests are being served.
-func (h *Handler) InFlight() int64 { return h.inFlight.Load() }

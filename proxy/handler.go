@@ -8,13 +8,13 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"cofre/access"
+	"cofre/admission"
 	"cofre/keys"
 	"cofre/metadata"
 	"cofre/s3api"
@@ -68,25 +68,22 @@ type BucketPolicy struct {
 
 // Limits bound what one process takes on. Zero values mean the defaults.
 type Limits struct {
-	// Requests in flight at most; more get 503 SlowDown. Default 1024.
-	Requests int
 	// MaxPutSize is the backend's limit on one stored object or part, in sealed bytes. Default 5 GiB (5,368,709,120).
 	MaxPutSize int64
 	// LockWait bounds the wait for a key lock. Default 10 s: RGW drops an upload stalled for a minute.
 	LockWait time.Duration
-	// UploadStall is how long a client may take to send each 64 KiB of a body that it has announced. Default 60 s, RGW's own
-	// patience.
+	// UploadStall is how long a client may send nothing of a body that it has announced. Default 60 s, RGW's own patience.
 	UploadStall time.Duration
-	// DownloadStall is how long a client may take to receive each 64 KiB of its answer. Default 15 min: players pause.
+	// DownloadStall is how long a client may take nothing of its answer. Default 15 min: players pause.
 	DownloadStall time.Duration
+	// MinRate is what a client must send of its body, or take of its answer, in bytes for each second in which nothing else is waited
+	// for; measured over twice UploadStall or DownloadStall of such time. Default 1 KiB.
+	MinRate int64
 	// HealParallel is how many objects of one listing page are looked up at a time. Default 64.
 	HealParallel int
 }
 
 func (l Limits) withDefaults() Limits {
-	if l.Requests == 0 {
-		l.Requests = 1024
-	}
 	if l.MaxPutSize == 0 {
 		l.MaxPutSize = 5 << 30
 	}
@@ -99,13 +96,16 @@ func (l Limits) withDefaults() Limits {
 	if l.DownloadStall == 0 {
 		l.DownloadStall = 15 * time.Minute
 	}
+	if l.MinRate == 0 {
+		l.MinRate = 1 << 10
+	}
 	if l.HealParallel == 0 {
 		l.HealParallel = 64
 	}
 	return l
 }
 
-// Config is what a Handler is made of. Everything but Attempts, Proxies, Limits, Bucket, Refused and Guessing is required.
+// Config is what a Handler is made of. Everything but Attempts, Proxies, Limits, Gate, Rates, Bucket, Refused and Guessing is required.
 type Config struct {
 	Hosts    s3api.Hosts
 	Verifier *sigv4.Verifier
@@ -127,7 +127,11 @@ type Config struct {
 	// Bucket gives the policy of a bucket; nil means the zero policy for all.
 	Bucket func(name string) BucketPolicy
 	Limits Limits
-	Log    *zap.Logger
+	// Gate is what requests must pass before they are served. Nil: one with admission's own defaults.
+	Gate *admission.Gate
+	// Rates are what a party may ask for in a second. Nil: whatever it likes.
+	Rates *admission.Rates
+	Log   *zap.Logger
 	// Refused is told of what the storage returned and was refused, for the audit trail. Nil: nobody is.
 	Refused func(Refusal)
 	// Guessing is told of a source that has to wait, once a minute at most, for the audit trail. Nil: nobody is.
@@ -144,6 +148,7 @@ type Handler struct {
 	ring    Ring
 	log     *zap.Logger
 	metrics *metrics
+	gate    *admission.Gate
 
 	// Owned by their own locks.
 	records   *recordCache
@@ -156,7 +161,6 @@ type Handler struct {
 	unsealed  *entryCache
 	closed    *entryCache
 
-	inFlight atomic.Int64
 	guessing every
 }
 
@@ -169,6 +173,9 @@ func New(cfg Config) *Handler {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
+	if cfg.Gate == nil {
+		cfg.Gate = admission.NewGate(admission.GateConfig{Registerer: cfg.Registerer})
+	}
 	m := newMetrics(cfg.Registerer)
 	return &Handler{
 		cfg:      cfg,
@@ -177,6 +184,7 @@ func New(cfg Config) *Handler {
 		ring:     cfg.Ring,
 		log:      cfg.Log,
 		metrics:  m,
+		gate:     cfg.Gate,
 		records:  newRecordCache(),
 		buckets:  newBucketCache(),
 		guards:   newGuards(),
@@ -202,6 +210,8 @@ type request struct {
 	began time.Time
 	// refused says that the answer was an error, and went out whole: the client may still be sending.
 	refused bool
+	// leave gives back what the request was admitted with; nil before that.
+	leave func()
 }
 
 // ServeHTTP answers one request and logs one line.
@@ -229,10 +239,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	defer h.linger(rq) // last of all: what lingers keeps nobody else out, and its line is in the log
 	defer h.finish(rq)
-	busy := h.inFlight.Add(1) > int64(h.cfg.Limits.Requests)
 	err := h.understand(rq)
-	switch {
-	case busy:
+	switch excess := admission.Excess(r.Context()); {
+	case excess:
+		header.Set("Connection", "close")
 		err = s3api.ErrSlowDown
 	case err == nil:
 		err = h.serve(rq)
@@ -253,7 +263,9 @@ func endsConnection(r *http.Request) bool {
 // finish closes the books of a request, also of one that a panic ends: http.ErrAbortHandler is how a broken body is
 // told apart from a complete one.
 func (h *Handler) finish(rq *request) {
-	h.inFlight.Add(-1)
+	if rq.leave != nil {
+		rq.leave()
+	}
 	rq.event.Status, rq.event.BytesOut = rq.w.status, rq.w.written
 	rq.event.Duration = h.cfg.Clock().Sub(rq.event.Start)
 	p := recover()
@@ -277,14 +289,24 @@ func (h *Handler) understand(rq *request) (err error) {
 	return err
 }
 
-// serve takes the steps of every call that was understood: verify, authorise, act.
+// serve takes the steps of every call that was understood: verify, authorise, admit, act. What needs neither the backend nor the
+// body comes first, so that nobody takes up room, or another's share of it, with what is refused anyway.
 func (h *Handler) serve(rq *request) (err error) {
 	call := rq.call
 	if call.Op == s3api.CORSPreflight {
+		if err := h.meter(rq); err != nil {
+			return err
+		}
+		if err := h.admit(rq); err != nil {
+			return err
+		}
 		return h.preflight(rq)
 	}
 	h.allowOrigin(rq)
 	if err = h.authenticate(rq); err != nil {
+		return err
+	}
+	if err := h.meter(rq); err != nil {
 		return err
 	}
 	if h.hidden(call.Bucket) {
@@ -298,6 +320,9 @@ func (h *Handler) serve(rq *request) (err error) {
 		return s3api.ErrAccessDenied
 	}
 	if rq.encryption, err = h.parseEncryption(rq.call.Header, rq.TLS != nil); err != nil {
+		return err
+	}
+	if err := h.admit(rq); err != nil {
 		return err
 	}
 	if err := h.checkOwners(rq); err != nil {

@@ -27,6 +27,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"cofre/access"
+	"cofre/admission"
 	"cofre/backend"
 	"cofre/backend/disk"
 	"cofre/keys"
@@ -111,6 +112,8 @@ type siteConfig struct {
 	policy func(string) proxy.BucketPolicy
 	grants []access.Grant
 	limits proxy.Limits
+	gate   *admission.Gate
+	rates  *admission.Rates
 	// identity and store take over those of another site: a restart, or a replica.
 	identity *keys.Identity
 	store    metadata.Store
@@ -180,7 +183,7 @@ func newSite(t *testing.T, st *storage, cfg siteConfig) *site {
 	h := proxy.New(proxy.Config{
 		Hosts: hosts, Verifier: sigv4.New(sigv4.Config{Secrets: clientSecrets{creds}, Bucket: hosts.Bucket}), Access: creds, Backend: b,
 		Store: s.store, Ring: ring, Site: s.identity.Card().ID, Region: region, SystemBucket: s.system,
-		Attempts: cfg.attempts, Guessing: cfg.guessing, Proxies: cfg.proxies,
+		Attempts: cfg.attempts, Guessing: cfg.guessing, Proxies: cfg.proxies, Gate: cfg.gate, Rates: cfg.rates,
 		Bucket: cfg.policy, Limits: cfg.limits, CustomerKeysOverHTTP: cfg.keysOverHTTP, Log: zap.New(core), Registerer: s.registry, Clock: time.Now,
 	})
 	srv := httptest.NewServer(h)

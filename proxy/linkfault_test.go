@@ -215,7 +215,7 @@ func (w *world) meet(t *testing.T, n neighbour, f fault) {
 			w.answers++
 		}
 	}
-	eventually(t, "cofre lets go of its clients", func() bool { return s.handler.InFlight() == 0 })
+	eventually(t, "cofre lets go of its clients", func() bool { return s.gauge(t, "cofre_admission_requests") == 0 })
 	if n.name == "store" && f.down() {
 		eventually(t, "the store is told to be down", func() bool { return !s.store.Healthy() })
 	}

@@ -116,7 +116,7 @@ func TestNoAcknowledgedWriteIsLostWhateverFails(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, "no request is in flight", func() bool { return s.handler.InFlight() == 0 })
+	eventually(t, "no request is in flight", func() bool { return s.gauge(t, "cofre_admission_requests") == 0 })
 	eventually(t, "no lock or transaction is left in the store", func() bool { return postgrestest.Busy(t, w.database) == 0 })
 	longtest.Figure(t, "random faults injected under load", injected)
 	longtest.Figure(t, "writes made meanwhile, acknowledged ones lost: 0", int(writes.Load()))

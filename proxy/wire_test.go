@@ -43,7 +43,7 @@ type reply struct {
 
 // shortPatience lets go of clients that stand still for less than a second.
 func shortPatience() proxy.Limits {
-	return proxy.Limits{UploadStall: 400 * time.Millisecond, DownloadStall: 400 * time.Millisecond}
+	return proxy.Limits{UploadStall: 400 * time.Millisecond, DownloadStall: 400 * time.Millisecond, MinRate: 1}
 }
 
 func signer() sigv4test.Signer {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"cofre/access"
+	"cofre/admission"
 )
 
 // Config is everything an operator decides. The comment above each field is the manual: `cofre config example` prints it.
@@ -50,6 +51,10 @@ type Config struct {
 	Credentials []CredentialConfig `yaml:"credentials"`
 	// How those who guess credentials are slowed down.
 	Authentication AuthenticationConfig `yaml:"authentication"`
+	// What each credential may ask for in a second. The first entry that matches an access key is the only one that counts; what
+	// none matches has no limit. With cache.redis all replicas count together; without it, and while Redis does not answer, each
+	// counts by itself: in the second case against the limit divided by how many there were.
+	Rates []RateConfig `yaml:"rates"`
 	// What one process takes on.
 	Limits LimitsConfig `yaml:"limits"`
 	// The log on standard error: JSON, one line per request, without headers, query strings and object keys.
@@ -221,10 +226,36 @@ type AuthenticationConfig struct {
 	LongestWait time.Duration `yaml:"longest_wait"`
 }
 
+// RateConfig is an entry of rates.
+type RateConfig struct {
+	// Access key, or a pattern in which * is any run of characters and ? any one.
+	AccessKey string `yaml:"access_key" example:"\"backup-*\""`
+	// The entry is for requests without credentials instead, each address (each /64 network of IPv6) by itself. Behind a balancer
+	// all have the balancer's.
+	Anonymous bool `yaml:"anonymous"`
+	// Requests in a second; more get 503 SlowDown with a Retry-After. 0: no limit.
+	Requests int `yaml:"requests"`
+	// Requests that may come at once after a while of few: up to a minute's worth. 0: a second's worth.
+	RequestBurst int `yaml:"request_burst"`
+	// Bytes that it may read in a second; more wait, so that downloads become slower. At least 1MiB; 0: no limit.
+	Read Size `yaml:"read"`
+	// Bytes that it may write in a second, likewise.
+	Write Size `yaml:"write"`
+}
+
 // LimitsConfig is the key limits.
 type LimitsConfig struct {
-	// Requests in flight; more get 503 SlowDown.
+	// Requests that one process serves at a time, 1 or more. As many again wait for their turn; what does not come to it within
+	// queue_wait gets 503 SlowDown with a Retry-After. One credential gets four fifths of them at most, so that there is always
+	// room for another, and the last eighth is for small requests alone (HEAD, deletes, bodies of up to 64 KiB).
 	Requests int `yaml:"requests"`
+	// What the requests being served may hold of memory, all together: half a MiB for an upload or a download whatever its
+	// size, one for a copy, four for a listing. Shared out like requests. 0: half of GOMEMLIMIT or, where that is not set, of
+	// nine tenths of the container's limit (cgroup); 512MiB where there is no limit. At least 96MiB.
+	Memory Size `yaml:"memory"`
+	// How long a request waits for its turn before it gets 503 SlowDown, above zero. Clients wait a minute at least for an
+	// answer; a balancer in front may wait less.
+	QueueWait time.Duration `yaml:"queue_wait"`
 	// How long a conditional write waits for its key's lock. Ceph RGW drops an upload that stalls for a minute.
 	LockWait time.Duration `yaml:"lock_wait"`
 	// How many objects of one listing page are looked up at a time because they have no record yet.
@@ -237,10 +268,20 @@ type LimitsConfig struct {
 	Startup time.Duration `yaml:"startup"`
 	// How long a client may take to send the head of a request.
 	HeaderTimeout time.Duration `yaml:"header_timeout"`
-	// How long a client may take to send each 64 KiB of a body; then it gets 400 RequestTimeout. A body as a whole may take hours.
+	// How long a client may send nothing of a body that it has announced; then it gets 400 RequestTimeout. A body as a whole may take
+	// hours.
 	UploadStall time.Duration `yaml:"upload_stall"`
-	// How long a client may take to receive each 64 KiB of an answer; then its connection is broken. Players pause for long.
+	// How long a client may take nothing of an answer; then its connection is broken. Players pause for long.
 	DownloadStall time.Duration `yaml:"download_stall"`
+	// What a client must send of a body or take of an answer, in bytes for each second in which it is waited for: an upload that
+	// stays below it for twice upload_stall of waiting gets 400 RequestTimeout, a download that does so for twice download_stall is
+	// broken off.
+	MinRate Size `yaml:"min_rate"`
+	// Connections that one process takes, 16 or more. Beyond them the connection is closed that has been waiting for its next
+	// request for longest; where none is, the new one gets 503 SlowDown.
+	Connections int `yaml:"connections"`
+	// Connections from one address (one /64 network of IPv6), likewise. A balancer in front is one address. 0: half of connections.
+	ConnectionsPerSource int `yaml:"connections_per_source"`
 	// How long a connection may be idle between requests. Load balancers should use less.
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
 	// The largest head of a request.
@@ -281,7 +322,8 @@ func defaultConfig() Config {
 			LongestWait:    access.DefaultLongestWait,
 		},
 		Limits: LimitsConfig{
-			Requests:        1024,
+			Requests:        admission.DefaultRequests,
+			QueueWait:       admission.DefaultWait,
 			LockWait:        10 * time.Second,
 			HealParallel:    64,
 			Drain:           30 * time.Second,
@@ -290,6 +332,8 @@ func defaultConfig() Config {
 			HeaderTimeout:   20 * time.Second,
 			UploadStall:     time.Minute,
 			DownloadStall:   15 * time.Minute,
+			MinRate:         1 << 10,
+			Connections:     8192,
 			IdleTimeout:     2 * time.Minute,
 			HeaderBytes:     64 << 10,
 			CredentialTTL:   access.DefaultTTL,

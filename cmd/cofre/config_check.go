@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"cofre/access"
+	"cofre/admission"
 	"cofre/keys"
 	"cofre/s3api"
 )
@@ -37,6 +38,7 @@ func (l *loader) check() error {
 	l.checkBuckets(c)
 	l.checkCredentials(c)
 	l.checkAuthentication(&c.Authentication)
+	l.checkRates(c.Rates)
 	l.checkLimits(&c.Limits)
 	if _, err := zapcore.ParseLevel(c.Log.Level); err != nil || !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		l.report("log.level", fmt.Sprintf("%q is no level", c.Log.Level), "use debug, info, warn or error")
@@ -360,6 +362,33 @@ func (l *loader) checkAuthentication(c *AuthenticationConfig) {
 	}
 }
 
+// minConnections leaves room for an operator beside a few clients.
+const minConnections = 16
+
+// minByteRate is the least that a limit of bytes may be: as many streams as one credential can have in flight then still move
+// often enough for the backend, which drops one that stands still for a minute.
+const minByteRate = 1 << 20
+
+func (l *loader) checkRates(list []RateConfig) {
+	for i, r := range list {
+		key := fmt.Sprintf("rates[%d]", i)
+		if (r.AccessKey == "") != r.Anonymous {
+			l.report(key+".access_key", "is needed, or anonymous: true instead", `"*" is every credential that no earlier entry matches`)
+		}
+		if r.Requests < 0 || r.RequestBurst < 0 {
+			l.report(key+".requests", "is below zero", "")
+		}
+		if r.RequestBurst > r.Requests*int(admission.MaxRefill/time.Second) {
+			l.report(key+".request_burst", fmt.Sprintf("%d is more than come in a minute", r.RequestBurst), "")
+		}
+		for name, size := range map[string]Size{"read": r.Read, "write": r.Write} {
+			if size != 0 && size < minByteRate {
+				l.report(key+"."+name, fmt.Sprintf("%v is less than %v", size, Size(minByteRate)), "")
+			}
+		}
+	}
+}
+
 func (l *loader) checkLimits(c *LimitsConfig) {
 	for key, n := range map[string]int{"requests": c.Requests, "heal_parallel": c.HealParallel} {
 		if n < 1 {
@@ -367,10 +396,22 @@ func (l *loader) checkLimits(c *LimitsConfig) {
 		}
 	}
 	l.checkDurations("limits", map[string]time.Duration{
-		"lock_wait": c.LockWait, "drain": c.Drain, "startup": c.Startup, "header_timeout": c.HeaderTimeout,
+		"queue_wait": c.QueueWait, "lock_wait": c.LockWait, "drain": c.Drain, "startup": c.Startup, "header_timeout": c.HeaderTimeout,
 		"idle_timeout": c.IdleTimeout, "credential_ttl": c.CredentialTTL, "credential_grace": c.CredentialGrace,
 		"upload_stall": c.UploadStall, "download_stall": c.DownloadStall,
 	})
+	if c.Memory != 0 && c.Memory < minMemory {
+		l.report("limits.memory", fmt.Sprintf("%v is less than %v", c.Memory, Size(minMemory)), "give it more, or leave it out")
+	}
+	if c.MinRate < 1 || c.MinRate > 1<<20 {
+		l.report("limits.min_rate", fmt.Sprintf("%v is not between 1 and 1MiB", c.MinRate), "")
+	}
+	if c.Connections < minConnections {
+		l.report("limits.connections", fmt.Sprintf("%d is less than %d", c.Connections, minConnections), "")
+	}
+	if c.ConnectionsPerSource < 0 || c.ConnectionsPerSource > c.Connections {
+		l.report("limits.connections_per_source", fmt.Sprintf("%d is not between 0 and limits.connections", c.ConnectionsPerSource), "")
+	}
 	if c.DrainDelay < 0 {
 		l.report("limits.drain_delay", fmt.Sprintf("%v is below zero", c.DrainDelay), "")
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cofre/access"
+	"cofre/admission"
 	"cofre/backend"
 	"cofre/proxy"
 )
@@ -60,6 +61,27 @@ func (c Config) bucketPolicy(name string) proxy.BucketPolicy {
 		return p
 	}
 	return proxy.BucketPolicy{}
+}
+
+// quota is what an access key may ask for in a second: the first entry that matches, else no limit. Requests without credentials
+// have the access key "".
+func (c Config) quota(accessKeyID string) admission.Quota {
+	for _, r := range c.Rates {
+		if r.Anonymous != (accessKeyID == "") || !r.Anonymous && !access.MatchName(r.AccessKey, accessKeyID) {
+			continue
+		}
+		second := func(n, burst float64) admission.Rate {
+			if burst == 0 {
+				burst = n
+			}
+			return admission.Rate{PerSecond: n, Burst: burst}
+		}
+		return admission.Quota{
+			Requests: second(float64(r.Requests), float64(r.RequestBurst)),
+			Read:     second(float64(r.Read), 0), Write: second(float64(r.Write), 0),
+		}
+	}
+	return admission.Quota{}
 }
 
 func (c Config) backendUsers() map[access.BackendUser]backend.Credentials {

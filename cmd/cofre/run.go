@@ -17,10 +17,12 @@ import (
 	"go.uber.org/zap"
 
 	"cofre/access"
+	"cofre/admission"
 	"cofre/audit"
 	"cofre/backend"
 	"cofre/keys"
 	"cofre/metadata"
+	"cofre/metadata/rediscache"
 	"cofre/proxy"
 	"cofre/s3api"
 	"cofre/sigv4"
@@ -46,6 +48,7 @@ func run(ctx context.Context, cfg Config, out outside) error {
 		return err
 	}
 	harden(logger)
+	boundMemory(logger)
 	registry := newRegistry()
 
 	// Both ports are taken first: one that is in use is told at once.
@@ -69,7 +72,10 @@ func run(ctx context.Context, cfg Config, out outside) error {
 		return err
 	}
 	defer site.close(logger)
-	s3Server, err := newS3Server(cfg, site.handler, logger)
+	connections := admission.NewConnections(admission.ConnectionsConfig{
+		Total: cfg.Limits.Connections, PerSource: cfg.Limits.ConnectionsPerSource, Registerer: registry,
+	})
+	s3Server, err := newS3Server(cfg, site.handler, connections, logger)
 	if err != nil {
 		return err
 	}
@@ -84,7 +90,7 @@ func run(ctx context.Context, cfg Config, out outside) error {
 	site.background.Go(func() { site.handler.Sweep(tokens) })
 	runner := site.newRunner(logger, registry)
 	site.background.Go(func() { runner.Serve(tokens) })
-	go func() { failed <- fmt.Errorf("serve S3: %w", serveS3(s3Server, s3Listener)) }()
+	go func() { failed <- fmt.Errorf("serve S3: %w", serveS3(s3Server, connections.Listen(s3Listener))) }()
 	ad.enter(serving)
 	logger.Info("serving", zap.String("version", buildVersion()), zap.Stringer("listen", s3Listener.Addr()),
 		zap.Stringer("admin_listen", adminListener.Addr()), zap.Stringer("site", card.ID))
@@ -121,7 +127,7 @@ func listen(key, address string) (net.Listener, error) {
 // newS3Server makes the server that clients meet. There is no limit on the time of a body, which may take hours: who sends
 // or takes nothing at all is the handler's to judge. HTTP/2 is off: S3 clients do not ask for it, and a body there is
 // copied once more.
-func newS3Server(cfg Config, h http.Handler, logger *zap.Logger) (*http.Server, error) {
+func newS3Server(cfg Config, h http.Handler, connections *admission.Connections, logger *zap.Logger) (*http.Server, error) {
 	tlsConfig, err := newTLSConfig(cfg.TLS, logger)
 	if err != nil {
 		return nil, err
@@ -136,6 +142,8 @@ func newS3Server(cfg Config, h http.Handler, logger *zap.Logger) (*http.Server, 
 		IdleTimeout:       cfg.Limits.IdleTimeout,
 		MaxHeaderBytes:    int(cfg.Limits.HeaderBytes),
 		ErrorLog:          log.New(connectionLog{logger}, "", 0),
+		ConnState:         connections.State,
+		ConnContext:       connections.Context,
 	}, nil
 }
 
@@ -172,6 +180,7 @@ type site struct {
 	trust    *trustKeeper
 	ring     *keys.Ring
 	handler  *proxy.Handler
+	rates    *rediscache.Rates // nil where no replicas share any
 
 	stop       context.CancelFunc // ends background work
 	background sync.WaitGroup
@@ -266,6 +275,11 @@ func newHandler(cfg Config, s *site, logger *zap.Logger, registry prometheus.Reg
 	if err != nil {
 		return nil, usageError{err}
 	}
+	rates, shared, err := newRates(cfg, registry)
+	if err != nil {
+		return nil, err
+	}
+	s.rates = shared
 	clients := clientCredentials{credentials}
 	hosts := s3api.Hosts{Domains: cfg.Domains}
 	return proxy.New(proxy.Config{
@@ -281,10 +295,10 @@ func newHandler(cfg Config, s *site, logger *zap.Logger, registry prometheus.Reg
 		CustomerKeysOverHTTP: cfg.SSECOverHTTP,
 		Bucket:               cfg.bucketPolicy,
 		Limits: proxy.Limits{
-			Requests: cfg.Limits.Requests, MaxPutSize: int64(cfg.Backend.MaxPutSize),
-			LockWait: cfg.Limits.LockWait, HealParallel: cfg.Limits.HealParallel,
-			UploadStall: cfg.Limits.UploadStall, DownloadStall: cfg.Limits.DownloadStall,
+			MaxPutSize: int64(cfg.Backend.MaxPutSize), LockWait: cfg.Limits.LockWait, HealParallel: cfg.Limits.HealParallel,
+			UploadStall: cfg.Limits.UploadStall, DownloadStall: cfg.Limits.DownloadStall, MinRate: int64(cfg.Limits.MinRate),
 		},
+		Gate: newGate(cfg.Limits, logger, registry), Rates: rates,
 		Log: logger, Registerer: registry, Refused: s.refused, Guessing: s.guessing,
 	}), nil
 }
@@ -315,6 +329,11 @@ func (s *site) close(logger *zap.Logger) {
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {
 			logger.Warn("metadata store was not closed cleanly", zap.Error(err))
+		}
+	}
+	if s.rates != nil {
+		if err := s.rates.Close(); err != nil {
+			logger.Warn("connections to Redis were not closed cleanly", zap.Error(err))
 		}
 	}
 	if s.backend != nil {

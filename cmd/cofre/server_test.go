@@ -19,15 +19,23 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"cofre/admission"
 )
+
+// testConnections has room for what these tests open.
+func testConnections() *admission.Connections {
+	return admission.NewConnections(admission.ConnectionsConfig{Total: 64})
+}
 
 func TestDrainLetsRequestsInFlightEndAndTakesNoMore(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
+	connections := testConnections()
 	s, err := newS3Server(defaultConfig(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(arrived)
 		<-release
 		io.WriteString(w, "whole")
-	}), zap.NewNop())
+	}), connections, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +44,7 @@ func TestDrainLetsRequestsInFlightEndAndTakesNoMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- serveS3(s, l) }()
+	go func() { served <- serveS3(s, connections.Listen(l)) }()
 	answer := make(chan string, 1)
 	go func() {
 		resp, err := http.Get("http://" + l.Addr().String())
@@ -67,10 +75,11 @@ func TestDrainLetsRequestsInFlightEndAndTakesNoMore(t *testing.T) {
 
 func TestDrainEndsWithItsTime(t *testing.T) {
 	arrived := make(chan struct{})
+	connections := testConnections()
 	s, err := newS3Server(defaultConfig(), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		close(arrived)
 		<-r.Context().Done()
-	}), zap.NewNop())
+	}), connections, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +87,7 @@ func TestDrainEndsWithItsTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go serveS3(s, l)
+	go serveS3(s, connections.Listen(l))
 	go http.Get("http://" + l.Addr().String())
 	<-arrived
 	if err := drain(s, LimitsConfig{Drain: time.Millisecond}, zap.NewNop()); err != nil {
@@ -179,7 +188,8 @@ func TestTLSIsServedWithoutHTTP2(t *testing.T) {
 	cfg := defaultConfig()
 	cfg.TLS = TLSConfig{Cert: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key")}
 	writeCertificate(t, cfg.TLS, 1)
-	s, err := newS3Server(cfg, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), zap.NewNop())
+	connections := testConnections()
+	s, err := newS3Server(cfg, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), connections, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +197,7 @@ func TestTLSIsServedWithoutHTTP2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go serveS3(s, l)
+	go serveS3(s, connections.Listen(l))
 	defer s.Close()
 	roots := x509.NewCertPool()
 	raw, err := os.ReadFile(cfg.TLS.Cert)

@@ -77,15 +77,30 @@ type Stats struct {
 
 // New wraps store. The URL is a redis:// or rediss:// one; nothing is connected yet, since Redis may be away.
 func New(store metadata.Store, redisURL string, config Config) (*Store, error) {
-	if config.TTL == 0 {
-		config.TTL = time.Minute
+	config = config.withDefaults()
+	client, err := newClient(redisURL, config)
+	if err != nil {
+		return nil, err
 	}
-	if config.Timeout == 0 {
-		config.Timeout = 50 * time.Millisecond
+	s := &Store{Store: store, redis: client, config: config}
+	s.breaker = newBreaker(s.forgetAll)
+	return s, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.TTL == 0 {
+		c.TTL = time.Minute
 	}
-	if config.Prefix == "" {
-		config.Prefix = "cofre:"
+	if c.Timeout == 0 {
+		c.Timeout = 50 * time.Millisecond
 	}
+	if c.Prefix == "" {
+		c.Prefix = "cofre:"
+	}
+	return c
+}
+
+func newClient(redisURL string, config Config) (*redis.Client, error) {
 	options, err := redis.ParseURL(redisURL)
 	if err != nil {
 		var withURL *url.Error
@@ -101,10 +116,7 @@ func New(store metadata.Store, redisURL string, config Config) (*Store, error) {
 	options.DisableIdentity = true
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	redis.SetLogger(silence{})
-
-	s := &Store{Store: store, redis: redis.NewClient(options), config: config}
-	s.breaker = newBreaker(s.forgetAll)
-	return s, nil
+	return redis.NewClient(options), nil
 }
 
 // silence keeps the library from writing to standard error: what fails is counted, and harmless.
