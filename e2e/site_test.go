@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -39,6 +40,7 @@ type site struct {
 
 	systemBucket string
 	moreConfig   string // YAML behind what every site has
+	drainDelay   string // limits.drain_delay; 0s where empty: most tests have nobody who would go elsewhere meanwhile
 	postgres     string // URL of the server's own database
 	database     string // name of this site's
 	redis        string // URL
@@ -244,6 +246,7 @@ func (r *replica) restart(t *testing.T) {
 	}
 	defer log.Close()
 	r.cmd = r.command("serve", "--config", r.writeConfig(r.name, listen, admin))
+	r.cmd.Env = append(r.cmd.Env, "COFRE_LIMITS_DRAIN_DELAY="+cmp.Or(r.drainDelay, "0s"))
 	r.cmd.Stdout, r.cmd.Stderr = log, log
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)

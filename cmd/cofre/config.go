@@ -260,9 +260,11 @@ type LimitsConfig struct {
 	LockWait time.Duration `yaml:"lock_wait"`
 	// How many objects of one listing page are looked up at a time because they have no record yet.
 	HealParallel int `yaml:"heal_parallel"`
-	// How long requests in flight may go on after SIGTERM.
+	// How long requests in flight may go on after SIGTERM and drain_delay. Whoever supervises the process must wait for both.
 	Drain time.Duration `yaml:"drain"`
-	// How long after SIGTERM new connections are still taken, while /readyz already says no, so that load balancers notice.
+	// How long after SIGTERM requests and new connections are still taken, while /readyz already says no and each answer asks the
+	// client to connect anew. Give load balancers the time they need to notice: interval times failures of their checks. 0 where
+	// nothing is in front of cofre and nothing else could answer.
 	DrainDelay time.Duration `yaml:"drain_delay"`
 	// How long serve waits at start for the KMS that guards the identity, and then for the metadata store.
 	Startup time.Duration `yaml:"startup"`
@@ -327,7 +329,7 @@ func defaultConfig() Config {
 			LockWait:        10 * time.Second,
 			HealParallel:    64,
 			Drain:           30 * time.Second,
-			DrainDelay:      0,
+			DrainDelay:      5 * time.Second,
 			Startup:         30 * time.Second,
 			HeaderTimeout:   20 * time.Second,
 			UploadStall:     time.Minute,

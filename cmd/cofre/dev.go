@@ -48,7 +48,7 @@ type devOptions struct {
 	logLevel            string
 }
 
-// devDrain is short: a developer who presses ctrl-C wants the prompt back.
+// devDrain is short, and there is no delay before it: a developer who presses ctrl-C wants the prompt back.
 const devDrain = 5 * time.Second
 
 func runDev(ctx context.Context, a app, dir devDirectory, o devOptions) (err error) {
@@ -67,7 +67,8 @@ func runDev(ctx context.Context, a app, dir devDirectory, o devOptions) (err err
 	if o.accessKey != "" {
 		cfg.Credentials = []CredentialConfig{everything(o.accessKey, o.secretKey)}
 	}
-	cfg.Listen, cfg.AdminListen, cfg.Log.Level, cfg.Limits.Drain = o.listen, o.adminListen, o.logLevel, devDrain
+	cfg.Listen, cfg.AdminListen, cfg.Log.Level = o.listen, o.adminListen, o.logLevel
+	cfg.Limits.Drain, cfg.Limits.DrainDelay = devDrain, 0
 	if err := (&loader{config: cfg}).check(); err != nil {
 		return err
 	}

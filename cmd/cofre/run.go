@@ -51,12 +51,11 @@ func run(ctx context.Context, cfg Config, out outside) error {
 	boundMemory(logger)
 	registry := newRegistry()
 
-	// Both ports are taken first: one that is in use is told at once.
-	s3Listener, err := listen("listen", cfg.Listen)
-	if err != nil {
+	// A port that is in use is told at once. But no client is let in before it can be answered: a connection that is refused goes on to
+	// another replica, and one that waits for a process that then does not start is lost.
+	if err := checkFree("listen", cfg.Listen); err != nil {
 		return err
 	}
-	defer s3Listener.Close()
 	adminListener, err := listen("admin_listen", cfg.AdminListen)
 	if err != nil {
 		return err
@@ -75,10 +74,16 @@ func run(ctx context.Context, cfg Config, out outside) error {
 	connections := admission.NewConnections(admission.ConnectionsConfig{
 		Total: cfg.Limits.Connections, PerSource: cfg.Limits.ConnectionsPerSource, Registerer: registry,
 	})
-	s3Server, err := newS3Server(cfg, site.handler, connections, logger)
+	last := &lastAnswers{next: site.handler}
+	s3Server, err := newS3Server(cfg, last, connections, logger)
 	if err != nil {
 		return err
 	}
+	s3Listener, err := listen("listen", cfg.Listen)
+	if err != nil {
+		return err
+	}
+	defer s3Listener.Close()
 	card, healthy := site.identity.Card(), site.store.Healthy
 	ad.site.Store(&card)
 	ad.healthy.Store(&healthy)
@@ -105,11 +110,20 @@ func run(ctx context.Context, cfg Config, out outside) error {
 	case <-site.trust.taken:
 		// What this process sealed from now on, nobody could open who is the site.
 		ad.enter(draining)
-		return errors.Join(fmt.Errorf("%w by now: start again with its file as site.identity", errOtherIdentity), drain(s3Server, cfg.Limits, logger))
+		return errors.Join(fmt.Errorf("%w by now: start again with its file as site.identity", errOtherIdentity), drain(s3Server, s3Listener, last, cfg.Limits, logger))
 	case <-ctx.Done():
 		ad.enter(draining)
-		return drain(s3Server, cfg.Limits, logger)
+		return drain(s3Server, s3Listener, last, cfg.Limits, logger)
 	}
+}
+
+// checkFree says plainly when somebody else has a port.
+func checkFree(key, address string) error {
+	l, err := listen(key, address)
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // listen takes a port, and says plainly when somebody else has it.
@@ -152,22 +166,6 @@ func serveS3(s *http.Server, l net.Listener) error {
 		return s.ServeTLS(l, "", "")
 	}
 	return s.Serve(l)
-}
-
-// drain ends the service without cutting anyone off: /readyz says no already; after the delay no more connections are
-// taken, and what is in flight may go on until the drain time is over.
-func drain(s *http.Server, limits LimitsConfig, logger *zap.Logger) error {
-	logger.Info("draining", zap.Duration("at_most", limits.DrainDelay+limits.Drain))
-	s.SetKeepAlivesEnabled(false) // answers given from now on ask the client to connect anew, elsewhere
-	time.Sleep(limits.DrainDelay)
-	ctx, cancel := context.WithTimeout(context.Background(), limits.Drain)
-	defer cancel()
-	if err := s.Shutdown(ctx); err != nil {
-		logger.Warn("requests were cut off at the end of the drain time", zap.Error(err))
-		return s.Close()
-	}
-	logger.Info("drained")
-	return nil
 }
 
 // site is what serves a site's requests, and what has to be closed after them.

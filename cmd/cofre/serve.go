@@ -9,8 +9,8 @@ func serveCommand(a app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve S3 as the configuration says, until SIGTERM",
-		Long: "Serve S3 as the configuration says. On SIGTERM or SIGINT /readyz says no, no more connections are taken, and\n" +
-			"requests in flight may end within limits.drain; a second signal ends the process at once.",
+		Long: "Serve S3 as the configuration says. On SIGTERM or SIGINT /readyz says no; after limits.drain_delay no more\n" +
+			"connections are taken, and requests in flight may end within limits.drain. A second signal ends the process at once.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := src.load(a)

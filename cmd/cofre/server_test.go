@@ -58,7 +58,7 @@ func TestDrainLetsRequestsInFlightEndAndTakesNoMore(t *testing.T) {
 	}()
 	<-arrived
 	drained := make(chan error, 1)
-	go func() { drained <- drain(s, LimitsConfig{Drain: time.Minute}, zap.NewNop()) }()
+	go func() { drained <- drain(s, l, &lastAnswers{}, LimitsConfig{Drain: time.Minute}, zap.NewNop()) }()
 	<-served // the listener is closed from here on, with a request still in flight
 	if conn, err := net.Dial("tcp", l.Addr().String()); err == nil {
 		conn.Close()
@@ -90,7 +90,7 @@ func TestDrainEndsWithItsTime(t *testing.T) {
 	go serveS3(s, connections.Listen(l))
 	go http.Get("http://" + l.Addr().String())
 	<-arrived
-	if err := drain(s, LimitsConfig{Drain: time.Millisecond}, zap.NewNop()); err != nil {
+	if err := drain(s, l, &lastAnswers{}, LimitsConfig{Drain: time.Millisecond}, zap.NewNop()); err != nil {
 		t.Error(err)
 	}
 }

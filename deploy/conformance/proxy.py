@@ -74,7 +74,7 @@ class Proxy:
                 }
                 for u in USERS
             ],
-            "limits": {"drain": "10s"},
+            "limits": {"drain": "10s", "drain_delay": "0s"},
         }
 
     def _command(self, *arguments):
