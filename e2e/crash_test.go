@@ -5,66 +5,120 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"cofre/internal/longtest"
 )
 
-const killRounds = 30
+// writer is a client with a key of its own, which it writes and deletes in every way, one after the other.
+type writer struct {
+	c    *crash
+	key  string
+	now  payload // what was acknowledged last; of size 0 where the key was deleted, or never written
+	next payload // what is being asked for, and may have come about
+}
 
-// A process killed at any moment of a PUT leaves the old object or the new one, whole, and GET, HEAD and listing agree on
-// which. Rounds take turns between one chunk, where the kill meets the steps around the commit, and many, where it meets the
-// body.
-func TestKillDuringPutLeavesOldOrNewObject(t *testing.T) {
-	r := newSite(t, "").start(t, "cofre")
-	bucket, key := r.bucket(t, "kill"), "victim"
-	sizes := []int64{50_000, 16 * mib}
-	took := map[int64]time.Duration{} // longest PUT of a size seen when nothing was killed
-	current := newPayload(sizes[0])
-	for _, size := range sizes {
-		p := newPayload(size)
-		begin := time.Now()
-		r.put(t, bucket, key, p, nil)
-		took[size] = time.Since(begin)
-		current = p
+// works goes on until a request is not answered: then its outcome is open.
+func (w *writer) works(ctx context.Context) (acknowledged int) {
+	client := w.c.victim.impatient()
+	for ctx.Err() == nil {
+		act := []func(context.Context, *s3.Client) error{w.put, w.put, w.upload, w.copy, w.remove}[rand.IntN(5)]
+		w.next = newPayload(1 + rand.Int64N(300_000))
+		if act(ctx, client) != nil {
+			return acknowledged
+		}
+		w.now = w.next
+		acknowledged++
 	}
-	var old, replaced int
-	for round := range killRounds {
-		next := newPayload(sizes[round%len(sizes)])
-		delay := time.Duration(rand.Int64N(int64(took[next.size]) * 5 / 4))
-		ended := make(chan error, 1)
-		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			defer cancel()
-			_, err := r.client().PutObject(ctx, &s3.PutObjectInput{
-				Bucket: &bucket, Key: &key, Body: bytes.NewReader(next.bytes()),
-			}, func(o *s3.Options) { o.RetryMaxAttempts = 1 })
-			ended <- err
-		}()
-		time.Sleep(delay)
-		r.kill(t)
-		acknowledged := <-ended == nil
-		r.restart(t)
+	return acknowledged
+}
 
-		etag := r.head(t, bucket, key).ETag
-		switch {
-		case etag == next.etag():
-			current = next
-			replaced++
-		case acknowledged:
-			t.Fatalf("round %d: the PUT was acknowledged, but the object has ETag %s, not %s", round, etag, next.etag())
-		default:
-			old++
+func (w *writer) put(ctx context.Context, client *s3.Client) error {
+	_, err := client.PutObject(ctx, &s3.PutObjectInput{Bucket: &w.c.bucket, Key: &w.key, Body: bytes.NewReader(w.next.bytes())})
+	return err
+}
+
+func (w *writer) upload(ctx context.Context, client *s3.Client) error {
+	u := begun{c: w.c, key: w.key, next: w.next}
+	id, err := u.create(ctx, client)
+	if err != nil {
+		return err
+	}
+	u.id = id
+	if err := u.part(ctx, client); err != nil {
+		return err
+	}
+	return u.complete(ctx, client)
+}
+
+func (w *writer) copy(ctx context.Context, client *s3.Client) error {
+	source := "source of " + w.key
+	_, err := client.PutObject(ctx, &s3.PutObjectInput{Bucket: &w.c.bucket, Key: &source, Body: bytes.NewReader(w.next.bytes())})
+	if err != nil {
+		return err
+	}
+	_, err = client.CopyObject(ctx, &s3.CopyObjectInput{Bucket: &w.c.bucket, Key: &w.key, CopySource: aws.String(w.c.bucket + "/" + escapePath(source))})
+	return err
+}
+
+func (w *writer) remove(ctx context.Context, client *s3.Client) error {
+	w.next = payload{}
+	_, err := client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &w.c.bucket, Key: &w.key})
+	return err
+}
+
+// holds fails unless the key shows what was acknowledged last or what was asked for behind that. The replica's answer is what counts
+// from then on.
+func (w *writer) holds(t *testing.T, r *replica) {
+	t.Helper()
+	etag := r.shows(t, w.c.bucket, w.key, w.now, w.next)
+	is := func(p payload) bool {
+		return p.size == 0 && etag == "" || p.size > 0 && (etag == p.etag() || etag == p.multipartETag(5*mib))
+	}
+	switch {
+	case is(w.next):
+		w.now = w.next
+	case !is(w.now):
+		t.Errorf("%s shows %q under %s: neither what was acknowledged last nor what was asked for then", r.name, etag, w.key)
+	}
+}
+
+// A process that is killed at any moment, under any load, loses nothing that it has acknowledged and leaves nothing half done, for itself
+// and for another replica.
+func TestKilledAtAnyMomentUnderMixedLoad(t *testing.T) {
+	c := newCrash(t)
+	writers := make([]*writer, 4)
+	for i := range writers {
+		writers[i] = &writer{c: c, key: fmt.Sprint("writer ", i)}
+	}
+	acknowledged := 0
+	for range longtest.Rounds(t, 8) {
+		var all sync.WaitGroup
+		counts := make([]int, len(writers))
+		for i, w := range writers {
+			all.Go(func() { counts[i] = w.works(t.Context()) })
 		}
-		r.wantObject(t, bucket, key, current, current.etag())
-		if t.Failed() {
-			t.Fatalf("round %d: %d bytes, killed after %v, acknowledged %v", round, next.size, delay, acknowledged)
+		time.Sleep(time.Duration(rand.Int64N(int64(2 * time.Second))))
+		c.victim.kill(t)
+		all.Wait()
+		c.storage.quiet()
+		c.kills++
+		for i, w := range writers {
+			acknowledged += counts[i]
+			w.holds(t, c.beside)
+		}
+		c.victim.restart(t)
+		for _, w := range writers {
+			w.holds(t, c.victim)
 		}
 	}
-	t.Logf("of %d kills %d left the old object, %d the new one", killRounds, old, replaced)
-	r.wantSealed(t, bucket, key, current.size, current.needles(0)...)
+	longtest.Figure(t, "writes acknowledged before a kill", acknowledged)
+	c.sound(t)
 }
 
 // Everything is on the backend and in the database: nothing is missed after an orderly end, nor after a kill.

@@ -99,19 +99,19 @@ func (r *replica) waitWrite(t *testing.T, bucket string, want int) {
 	t.Errorf("PUT at %s is not answered by %d after a minute", r.name, want)
 }
 
-// writer writes one key over and over, and remembers what it may hold.
-type writer struct {
+// persistent writes one key over and over, and remembers what it may hold.
+type persistent struct {
 	key      string
 	possible map[string]bool // ETags: the last acknowledged, and those tried since
 	acked    int
 }
 
 // writeOn has writers go on through the balancer until stop is called. Refusals are no fault.
-func (c *cluster) writeOn(bucket string, round int) (stop func(), all []*writer) {
+func (c *cluster) writeOn(bucket string, round int) (stop func(), all []*persistent) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for i := range 4 {
-		w := &writer{key: fmt.Sprintf("round %d, writer %d", round, i), possible: map[string]bool{}}
+		w := &persistent{key: fmt.Sprintf("round %d, writer %d", round, i), possible: map[string]bool{}}
 		all = append(all, w)
 		client := sdkClient(c.balancer.endpoint(), c.access, c.secret)
 		running.Go(func() {
@@ -130,7 +130,7 @@ func (c *cluster) writeOn(bucket string, round int) (stop func(), all []*writer)
 }
 
 // check fails unless the key holds something that it may.
-func (w *writer) check(t *testing.T, r *replica, bucket string) {
+func (w *persistent) check(t *testing.T, r *replica, bucket string) {
 	t.Helper()
 	if w.acked == 0 {
 		t.Errorf("%s: no write was acknowledged", w.key)

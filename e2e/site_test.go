@@ -319,11 +319,11 @@ func (r *replica) client() *s3.Client { return sdkClient(r.endpoint, r.access, r
 // client is the AWS SDK pointed at the gateway itself: what the storage operator sees.
 func (b rgw) client() *s3.Client { return sdkClient(b.endpoint, b.access, b.secret) }
 
-func sdkClient(endpoint, access, secret string) *s3.Client {
+func sdkClient(endpoint, access, secret string, options ...func(*s3.Options)) *s3.Client {
 	return s3.New(s3.Options{
 		Region: region, BaseEndpoint: aws.String(endpoint), UsePathStyle: true,
 		Credentials: credentials.NewStaticCredentialsProvider(access, secret, ""),
-	})
+	}, options...)
 }
 
 // bucket makes a bucket through cofre.

@@ -34,8 +34,8 @@ type Store interface {
 	Healthy() bool
 
 	// Add writes the record and, where origin is Committed and the version is the null version, turns into tombstones
-	// the rows of that key and the null version which were committed before rec.Began: rows, tombstones and the parts of
-	// a multipart record become visible at once or not at all. A row that is already there stays as it is, live or
+	// the rows of that key and the null version which were committed before rec.Began, but for one of the same envelope: rows,
+	// tombstones and the parts of a multipart record become visible at once or not at all. A row that is already there stays as it is, live or
 	// tombstoned: that is no error, and what it replaced is still tombstoned. Committed and Tombstoned of rec are not read.
 	Add(ctx context.Context, rec Record, origin Origin) error
 
@@ -120,6 +120,17 @@ type Store interface {
 	DeleteUpload(ctx context.Context, uploadID string) error
 	// SweepUploads removes uploads completed before the given time, at most limit, and says how many.
 	SweepUploads(ctx context.Context, completedBefore time.Time, limit int) (int, error)
+
+	// SweepTombstones removes tombstones, with their parts, that were made before the given time, oldest first and at most limit, and
+	// says how many. What they marked can be put back unnoticed from then on.
+	SweepTombstones(ctx context.Context, tombstonedBefore time.Time, limit int) (int, error)
+	// LayoutsInUse says of each object id whether the bucket has an upload of it, in any state, or a record in parts, live or
+	// tombstoned since the given time. It is aligned with ids.
+	LayoutsInUse(ctx context.Context, bucket string, ids []keys.ObjectID, goneSince time.Time) ([]bool, error)
+	// SweepState gives the opaque state of a bucket's sweep as it was last set, nil for none; SetSweepState forgets it where it
+	// is empty.
+	SweepState(ctx context.Context, bucket string) ([]byte, error)
+	SetSweepState(ctx context.Context, bucket string, state []byte) error
 
 	// AddCredential adds a credential. The same one again is no error; another one under the same id is ErrConflict.
 	AddCredential(ctx context.Context, c Credential) error

@@ -18,16 +18,19 @@ func (p *copyProbe) holds(ctx context.Context, h *Handler) (bool, error) {
 	return p.get(func() (bool, error) { return h.probeCopyPin(ctx) })
 }
 
+// probePrefix is where documents lie in the system bucket by which the storage is tried out, here and by `cofre doctor`.
+const probePrefix = "probe/"
+
 // probeCopyPin copies a document of the system bucket under a pin that cannot match.
 func (h *Handler) probeCopyPin(ctx context.Context) (bool, error) {
 	var nonce [8]byte
 	rand.Read(nonce[:])
-	name := "probe/" + hex.EncodeToString(nonce[:])
+	name := probePrefix + hex.EncodeToString(nonce[:])
 	sys := h.system()
 	if err := sys.Put(ctx, name, []byte("copy pin probe")); err != nil {
 		return false, err
 	}
-	defer func() { _ = sys.Delete(context.WithoutCancel(ctx), name) }() // what stays of a probe harms nobody
+	defer func() { _ = sys.Delete(context.WithoutCancel(ctx), name) }() // what stays of a probe is swept
 	header := http.Header{}
 	setCopySource(header, target{Bucket: h.cfg.SystemBucket, Key: name}, "00000000000000000000000000000000")
 	resp, err := h.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodPut, Bucket: h.cfg.SystemBucket, Key: name, Header: header})

@@ -14,7 +14,9 @@ const GuardSettled = guardSettled
 func (h *Handler) GuardBucket(ctx context.Context, bucket string) error { return h.guard(ctx, bucket) }
 
 // SweepStaged removes the staged files of before a time.
-func (h *Handler) SweepStaged(ctx context.Context, before time.Time) { h.sweepStaged(ctx, before) }
+func (h *Handler) SweepStaged(ctx context.Context, before time.Time) error {
+	return h.newSweeper(SweepConfig{}).scratch(ctx, SweptForm, stagedPrefix, before)
+}
 
 // Served says whether the operation is in the handler's table. A preflight is answered before it.
 func Served(op s3api.Operation) bool {

@@ -110,6 +110,36 @@ func TestACompleteWhoseAnswerWasLostIsRepeatable(t *testing.T) {
 	wantCode(t, err, "NoSuchUpload")
 }
 
+// TestACompleteAskedForAgainDoesNotBuryItsOwnObject: the process dies behind the storage's answer, a reader heals the object's row, and
+// then the client completes once more.
+func TestACompleteAskedForAgainDoesNotBuryItsOwnObject(t *testing.T) {
+	s, m := meddled(t, siteConfig{})
+	b := s.bucket(t, "complete-healed")
+	s.put(t, b, "k", []byte("old"))
+	id, parts := s.upload(t, b, "k", []byte("body"))
+	lost := true
+	m.after = func(rq *proxy.BackendRequest, resp *proxy.BackendResponse, err error) (*proxy.BackendResponse, error) {
+		if lost && (isComplete(rq) || rq.Method == http.MethodHead && rq.Key == "k") {
+			return nil, proxy.ErrBackendUnavailable
+		}
+		return resp, err
+	}
+	if _, err := s.client.CompleteMultipartUpload(t.Context(), completeInput(b, "k", id, parts)); err == nil {
+		t.Fatal("the answer was not lost")
+	}
+	lost = false
+	reader := newSite(t, s.storage, siteConfig{identity: s.identity, store: s.store}) // it remembers no record of before
+	if got := reader.get(t, b, "k"); string(got) != "body" {
+		t.Fatalf("read %q", got)
+	}
+	if _, err := s.client.CompleteMultipartUpload(t.Context(), completeInput(b, "k", id, parts)); err != nil {
+		t.Fatal(err)
+	}
+	if got := newSite(t, s.storage, siteConfig{identity: s.identity, store: s.store}).get(t, b, "k"); string(got) != "body" {
+		t.Errorf("after the second Complete %q is read", got)
+	}
+}
+
 // TestAnIntentOpensAgainOnlyAfterARefusal lets the backend fail inside a 200: whether it acts after all is open, so another
 // list must be refused; after a true refusal another list is taken.
 func TestAnIntentOpensAgainOnlyAfterARefusal(t *testing.T) {

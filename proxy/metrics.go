@@ -23,6 +23,7 @@ type metrics struct {
 
 	authFailures *prometheus.CounterVec
 	authRefused  prometheus.Counter
+	swept        *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -64,6 +65,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		authRefused: f.NewCounter(prometheus.CounterOpts{
 			Name: "cofre_authentication_refused_total", Help: "Requests answered SlowDown unseen, because their source had failed to authenticate too often.",
 		}),
+		swept: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "cofre_swept_total", Help: "Things that nobody owned and that were taken away, by kind: docs/RUNBOOK.md, Sweep.",
+		}, []string{"kind"}),
 	}
 }
 

@@ -288,7 +288,9 @@ func TestBrokenFormsLeaveTheOldObject(t *testing.T) {
 func TestSweepRemovesOldStagedFormsAndNothingElse(t *testing.T) {
 	eachStorage(t, func(t *testing.T, st *storage) {
 		s := newSite(t, st, siteConfig{})
-		s.handler.SweepStaged(t.Context(), time.Now()) // no system bucket yet
+		if err := s.handler.SweepStaged(t.Context(), time.Now()); err != nil { // no system bucket yet
+			t.Error(err)
+		}
 		b := s.bucket(t, "sweep")
 		s.put(t, b, "k", []byte("kept")) // makes the system bucket
 		names := func() string {
@@ -304,11 +306,15 @@ func TestSweepRemovesOldStagedFormsAndNothingElse(t *testing.T) {
 		}
 		before := names()
 		s.rawPut(t, s.system, "forms/00ff", []byte("left behind"), nil)
-		s.handler.SweepStaged(t.Context(), time.Now().Add(-time.Hour))
+		if err := s.handler.SweepStaged(t.Context(), time.Now().Add(-time.Hour)); err != nil {
+			t.Error(err)
+		}
 		if !strings.Contains(names(), "forms/00ff") {
 			t.Fatal("a fresh file was swept")
 		}
-		s.handler.SweepStaged(t.Context(), time.Now().Add(time.Hour))
+		if err := s.handler.SweepStaged(t.Context(), time.Now().Add(time.Hour)); err != nil {
+			t.Error(err)
+		}
 		if got := names(); got != before {
 			t.Fatalf("%s is left, want %s", got, before)
 		}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -81,6 +82,10 @@ type rowWalk struct {
 	page []metadata.Record // rows that were read and not looked at yet
 	last *metadata.Record  // the last of those read; nil before the first
 	done bool
+	// seen is the last row that was looked at, behind which another walk may go on; nil before the first.
+	seen *metadata.Record
+	// pair is told of two rows of one key and its null version that follow each other, the newer first; nil: nobody is.
+	pair func(newer, older metadata.Record)
 }
 
 // each looks at the next rows, up to the first whose key within refuses.
@@ -98,6 +103,11 @@ func (w *rowWalk) each(ctx context.Context, listed *listed, within func(key stri
 			if t := (target{Bucket: rec.Bucket, Key: rec.Key, VersionID: rec.VersionID}); !listed.has(t) {
 				looks = append(looks, w.v.row(t))
 			}
+			if w.pair != nil && w.seen != nil && w.seen.Key == rec.Key && w.seen.VersionID == rec.VersionID && rec.VersionID == metadata.NullVersion {
+				w.pair(*w.seen, *rec)
+			}
+			seen := *rec
+			w.seen = &seen
 			n++
 		}
 		upTo := "" // objects behind these rows wait: rows that come next may stand before them
@@ -162,16 +172,18 @@ func (v *verification) row(t target) look {
 	}
 }
 
-// lifecycle finds out whether the bucket has rules by which the backend removes objects.
+// lifecycle finds out whether the bucket has rules by which the backend removes objects or versions.
 func (v *verification) lifecycle(ctx context.Context) error {
 	var q s3api.Query
 	q.Set("lifecycle", "")
 	resp, err := v.h.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodGet, Bucket: v.bucket, Query: q})
 	switch {
 	case err == nil:
-		v.expires = true
-		resp.Body.Close()
-		return nil
+		defer resp.Body.Close()
+		text, err := readSmall(resp.Body, maxBucketDocument)
+		// Expiration and NoncurrentVersionExpiration: a rule that aborts uploads, or moves objects, deletes none.
+		v.expires = bytes.Contains(text, []byte("Expiration>"))
+		return err
 	case hasCode(err, s3api.ErrNoSuchBucket.Code):
 		return err
 	case hasStatus(err, http.StatusNotFound), hasStatus(err, http.StatusNotImplemented), hasStatus(err, http.StatusForbidden), hasStatus(err, http.StatusBadRequest):

@@ -3,11 +3,9 @@ package proxy
 import (
 	"context"
 	"errors"
-	"net/http"
 	"strings"
 	"time"
 
-	"cofre/access"
 	"cofre/keys"
 	"cofre/metadata"
 	"cofre/s3api"
@@ -51,7 +49,7 @@ func (v *verification) storedUploads(ctx context.Context) error {
 func (v *verification) storedUpload(key, id string) look {
 	t := target{Bucket: v.bucket, Key: key}
 	return func(ctx context.Context) *Finding {
-		there, err := v.hasUpload(ctx, key, id)
+		there, err := v.h.hasUpload(ctx, v.bucket, key, id)
 		if err != nil {
 			return v.finding(t, metadata.Envelope{}, err)
 		}
@@ -70,27 +68,11 @@ func (v *verification) storedUpload(key, id string) look {
 	}
 }
 
-// hasUpload asks the backend whether it knows an open upload.
-func (v *verification) hasUpload(ctx context.Context, key, id string) (bool, error) {
-	var q s3api.Query
-	q.Set("uploadId", id)
-	q.Set("max-parts", "1")
-	resp, err := v.h.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodGet, Bucket: v.bucket, Key: key, Query: q})
-	if hasStatus(err, http.StatusNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	resp.Body.Close()
-	return true, nil
-}
-
 func (v *verification) backendUploads(ctx context.Context) error {
 	var q s3api.Query
 	q.Set("uploads", "")
 	for {
-		page, err := v.uploadPage(ctx, q)
+		page, err := v.h.uploadPage(ctx, v.bucket, q)
 		if err != nil {
 			return err
 		}
@@ -111,15 +93,6 @@ func (v *verification) backendUploads(ctx context.Context) error {
 	}
 }
 
-func (v *verification) uploadPage(ctx context.Context, q s3api.Query) (*s3api.UploadPage, error) {
-	resp, err := v.h.backend.Do(ctx, access.SiteUser, &BackendRequest{Method: http.MethodGet, Bucket: v.bucket, Query: q})
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	return s3api.ScanUploads(resp.Body)
-}
-
 // backendUpload looks at an upload that the backend lists.
 func (v *verification) backendUpload(key, id string) look {
 	t := target{Bucket: v.bucket, Key: key}
@@ -131,7 +104,7 @@ func (v *verification) backendUpload(key, id string) look {
 		if !errors.Is(err, metadata.ErrNotFound) {
 			return v.finding(t, metadata.Envelope{}, err)
 		}
-		there, err := v.hasUpload(ctx, key, id)
+		there, err := v.h.hasUpload(ctx, v.bucket, key, id)
 		if err != nil {
 			return v.finding(t, metadata.Envelope{}, err)
 		}

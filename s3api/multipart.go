@@ -220,6 +220,8 @@ func WriteListParts(w io.Writer, r ListPartsResult) error {
 type BackendParts struct {
 	Parts     []BackendPart
 	Truncated bool
+	// OwnerID is the id of who began the upload, "" where the backend does not say.
+	OwnerID string
 }
 
 // ScanListParts reads a backend's answer to ListParts. The next page begins behind the number of the last part: some stores always say that
@@ -233,6 +235,13 @@ func ScanListParts(r io.Reader) (BackendParts, error) {
 				text, err := s.text()
 				page.Truncated, _ = parseBool(text)
 				return err
+			case "Owner":
+				return s.children(func(name []byte) (err error) {
+					if string(name) == "ID" {
+						page.OwnerID, err = s.text()
+					}
+					return err
+				})
 			case "Part":
 				p, err := scanBackendPart(s)
 				page.Parts = append(page.Parts, p)

@@ -55,6 +55,8 @@ type Config struct {
 	// none matches has no limit. With cache.redis all replicas count together; without it, and while Redis does not answer, each
 	// counts by itself: in the second case against the limit divided by how many there were.
 	Rates []RateConfig `yaml:"rates"`
+	// What is taken away by itself because nobody owns it: `cofre sweep` shows it.
+	Sweep SweepConfig `yaml:"sweep"`
 	// What one process takes on.
 	Limits LimitsConfig `yaml:"limits"`
 	// The log on standard error: JSON, one line per request, without headers, query strings and object keys.
@@ -243,6 +245,16 @@ type RateConfig struct {
 	Write Size `yaml:"write"`
 }
 
+// SweepConfig is the key sweep.
+type SweepConfig struct {
+	// How old an upload is that only the storage or only the metadata store knows before it is aborted or forgotten; 0 for never. What
+	// both know is its client's, however old. A process that dies while it begins an upload leaves such a one.
+	UploadAge time.Duration `yaml:"upload_age"`
+	// How long tombstones are kept, by which an object is known that was replaced or deleted and that the storage puts back; 0 for
+	// ever. Each takes about half a kilobyte of the metadata store. What was replaced longer ago can be put back unnoticed.
+	TombstoneAge time.Duration `yaml:"tombstone_age"`
+}
+
 // LimitsConfig is the key limits.
 type LimitsConfig struct {
 	// Requests that one process serves at a time, 1 or more. As many again wait for their turn; what does not come to it within
@@ -323,6 +335,7 @@ func defaultConfig() Config {
 			SourceFailures: access.DefaultSourceFailures,
 			LongestWait:    access.DefaultLongestWait,
 		},
+		Sweep: SweepConfig{UploadAge: 7 * 24 * time.Hour},
 		Limits: LimitsConfig{
 			Requests:        admission.DefaultRequests,
 			QueueWait:       admission.DefaultWait,

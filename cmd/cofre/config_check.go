@@ -39,6 +39,7 @@ func (l *loader) check() error {
 	l.checkCredentials(c)
 	l.checkAuthentication(&c.Authentication)
 	l.checkRates(c.Rates)
+	l.checkSweep(&c.Sweep)
 	l.checkLimits(&c.Limits)
 	if _, err := zapcore.ParseLevel(c.Log.Level); err != nil || !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		l.report("log.level", fmt.Sprintf("%q is no level", c.Log.Level), "use debug, info, warn or error")
@@ -386,6 +387,22 @@ func (l *loader) checkRates(list []RateConfig) {
 				l.report(key+"."+name, fmt.Sprintf("%v is less than %v", size, Size(minByteRate)), "")
 			}
 		}
+	}
+}
+
+// The least that makes sense of what is swept. An upload must be older than its beginning takes, by far; a tombstone than any copy of the
+// storage that might be put in its place by mistake.
+const (
+	minUploadAge    = time.Hour
+	minTombstoneAge = 24 * time.Hour
+)
+
+func (l *loader) checkSweep(c *SweepConfig) {
+	if c.UploadAge != 0 && c.UploadAge < minUploadAge {
+		l.report("sweep.upload_age", fmt.Sprintf("%v is less than an hour", c.UploadAge), "write it as 168h, or 0 for never")
+	}
+	if c.TombstoneAge != 0 && c.TombstoneAge < minTombstoneAge {
+		l.report("sweep.tombstone_age", fmt.Sprintf("%v is less than a day", c.TombstoneAge), "write it as 8760h, or 0 for ever")
 	}
 }
 

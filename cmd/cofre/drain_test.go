@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"cofre/admission"
 )
 
 // memoryListener takes connections that have no socket, so that a test's clock can stand still and be moved on.
@@ -79,7 +81,7 @@ func (c *clientConn) get(t *testing.T) (asksToClose bool, err error) {
 func TestDrainingServesWhoComesUntilTheDelayIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		last := &lastAnswers{next: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "answer") })}
-		s, err := newS3Server(defaultConfig(), last, zap.NewNop())
+		s, err := newS3Server(defaultConfig(), last, admission.NewConnections(admission.ConnectionsConfig{Total: 16}), zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -92,7 +92,7 @@ func run(ctx context.Context, cfg Config, out outside) error {
 	site.background.Go(func() { site.guard.keepToken(tokens, logger) })
 	recovery := newRecoveryKeeper(site, logger, registry)
 	site.background.Go(func() { recovery.run(tokens) })
-	site.background.Go(func() { site.handler.Sweep(tokens) })
+	site.background.Go(func() { site.handler.Sweep(tokens, sweepByItself(cfg, site)) })
 	runner := site.newRunner(logger, registry)
 	site.background.Go(func() { runner.Serve(tokens) })
 	go func() { failed <- fmt.Errorf("serve S3: %w", serveS3(s3Server, connections.Listen(s3Listener))) }()

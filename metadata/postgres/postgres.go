@@ -37,8 +37,8 @@ type Config struct {
 	PingEvery time.Duration
 }
 
-// jobLockConns is for the one job that a process runs, and for the next that it tries to take.
-const jobLockConns = 2
+// jobLockConns is for the one job that a process runs, for the next that it tries to take, and for its sweep.
+const jobLockConns = 3
 
 // Store is a metadata.Store in PostgreSQL.
 type Store struct {

@@ -17,10 +17,11 @@ import (
 // and become visible together.
 const (
 	// replaced makes the tombstones. Its last condition holds unless the server's clock was set back since the request
-	// began: then times can no longer be compared, and no tombstone is made rather than a wrong one.
+	// began: then times can no longer be compared, and no tombstone is made rather than a wrong one. A row of the same envelope
+	// may be there already, healed before a Complete was asked for once more: an object does not replace itself.
 	replaced = `replaced AS (
     UPDATE objects SET tombstoned = clock_timestamp()
-    WHERE bucket = $1 AND key = $2 AND version = $3 AND tombstoned IS NULL AND committed < $13 AND $13 <= clock_timestamp()
+    WHERE bucket = $1 AND key = $2 AND version = $3 AND envelope <> $4 AND tombstoned IS NULL AND committed < $13 AND $13 <= clock_timestamp()
 )`
 
 	insertRecord = `

@@ -15,6 +15,10 @@ const (
 UPDATE objects SET tombstoned = ?1
 WHERE bucket = ?2 AND key = ?3 AND version = ?4 AND committed < ?5 AND tombstoned IS NULL`
 
+	// A row of the same envelope may be there already, healed before a Complete was asked for once more: an object does not replace
+	// itself.
+	tombstoneOthers = tombstoneReplaced + ` AND envelope_hash <> ?6`
+
 	insertRecord = `
 INSERT INTO objects (bucket, key, version, envelope, envelope_hash, backend_etag, size, etag,
     checksum_algorithm, checksum_type, checksum, content_type, part_count, began, committed)
@@ -61,7 +65,7 @@ func (t *transaction) add(rec metadata.Record, origin metadata.Origin) error {
 		return err
 	}
 	if origin == metadata.Committed && rec.VersionID == metadata.NullVersion {
-		_, err := t.exec(tombstoneReplaced, now, blob(rec.Bucket), blob(rec.Key), blob(rec.VersionID), toNanos(rec.Began))
+		_, err := t.exec(tombstoneOthers, now, blob(rec.Bucket), blob(rec.Key), blob(rec.VersionID), toNanos(rec.Began), row.EnvelopeHash(rec.Envelope))
 		if err != nil {
 			return err
 		}

@@ -37,6 +37,7 @@ func Run(t *testing.T, open Open) {
 	group("Lock", lockTests)
 	group("Upload", uploadTests)
 	group("Job", jobTests)
+	group("Sweep", sweepTests)
 	group("UploadPart", uploadPartTests)
 	group("KEK", kekTests)
 	group("Race", raceTests)

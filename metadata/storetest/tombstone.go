@@ -103,6 +103,17 @@ var tombstoneTests = map[string]func(*suite){
 		s.dead(old)
 		s.live(rec)
 	},
+	"CommitOfARowHealedBeforeItBeganBuriesTheOthersAlone": func(s *suite) {
+		// A Complete whose process died is asked for again, and finds its object there and healed.
+		old := s.add(s.record("k"), metadata.Committed)
+		rec := s.record("k")
+		rec.Parts = parts(2)
+		rec = s.add(rec, metadata.Healed)
+		rec.Began = s.later(rec.Committed)
+		s.must(s.store.Add(s.ctx, rec, metadata.Committed))
+		s.dead(old)
+		s.live(rec)
+	},
 	"DeletionTakesItsVersionOnly": func(s *suite) {
 		v1, v2 := s.add(s.version("k", "v1"), metadata.Committed), s.add(s.version("k", "v2"), metadata.Committed)
 		null := s.add(s.record("k"), metadata.Committed)
