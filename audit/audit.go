@@ -32,6 +32,10 @@ const (
 	// CredentialMade and CredentialRemoved: the subject is the access key id.
 	CredentialMade    Action = "credential.made"
 	CredentialRemoved Action = "credential.removed"
+	// BackupMade: the subject is the file, the detail its place, rows and digest.
+	BackupMade Action = "backup.made"
+	// StoreRestored: all rows before this event came from a backup, which is the subject.
+	StoreRestored Action = "store.restored"
 	// Dropped: so many events, as the detail says, came faster than they could be kept.
 	Dropped Action = "events.dropped"
 )

@@ -10,12 +10,10 @@ import (
 	"regexp"
 
 	"cofre/access"
+	"cofre/internal/upload"
 	"cofre/proxy"
 	"cofre/s3api"
 )
-
-// maxAnswer bounds the answer to Complete.
-const maxAnswer = 1 << 20
 
 // Bucket writes objects to a bucket of any S3 store, with headers, user metadata and tags as they are, and in parts of the same
 // sizes, so that their ETags are the same.
@@ -101,7 +99,7 @@ func (b *Bucket) Put(ctx context.Context, at Place, o proxy.Object, tags []s3api
 	}
 	var err error
 	if len(o.Parts) == 0 {
-		_, err = b.putPart(ctx, at, nil, header, o.Size, body)
+		err = b.put(ctx, at, header, o.Size, body)
 	} else {
 		err = b.putParts(ctx, at, o, header, body)
 	}
@@ -128,95 +126,57 @@ func (b *Bucket) arrived(ctx context.Context, at Place, o proxy.Object) error {
 	return nil
 }
 
-// putPart sends size bytes: an object, or with query a part of one. The destination gets the last of them only when they have
-// verified.
-func (b *Bucket) putPart(ctx context.Context, at Place, query map[string]string, header http.Header, size int64, body io.Reader) (etag string, err error) {
-	rq := &proxy.BackendRequest{Method: http.MethodPut, Bucket: b.bucket, Key: at.Name, Header: header, Body: body, Length: size}
-	for name, v := range query {
-		rq.Query.Set(name, v)
-	}
+// put sends an object in one. The destination gets the last of its bytes only when they have verified.
+func (b *Bucket) put(ctx context.Context, at Place, header http.Header, size int64, body io.Reader) error {
 	if size == 0 { // nothing is sent, so what there is to verify is verified before
-		if n, err := io.Copy(io.Discard, body); err != nil || n != 0 {
-			return "", errors.Join(errors.New("object is longer than it should be"), err)
+		if err := atEnd(body, "object is longer than it should be"); err != nil {
+			return err
 		}
-		rq.Body = bytes.NewReader(nil)
+		body = bytes.NewReader(nil)
 	}
+	rq := &proxy.BackendRequest{Method: http.MethodPut, Bucket: b.bucket, Key: at.Name, Header: header, Body: body, Length: size}
 	resp, err := b.store.Do(ctx, access.SiteUser, rq)
 	if err != nil {
-		return "", fmt.Errorf("write to destination: %w", err)
+		return fmt.Errorf("write to destination: %w", err)
 	}
 	resp.Body.Close()
-	return s3api.UnquoteETag(resp.Header.Get("ETag")), nil
+	return nil
+}
+
+// atEnd is an error with this text where there is more to read.
+func atEnd(body io.Reader, otherwise string) error {
+	if n, err := io.Copy(io.Discard, body); err != nil || n != 0 {
+		return errors.Join(errors.New(otherwise), err)
+	}
+	return nil
 }
 
 func (b *Bucket) putParts(ctx context.Context, at Place, o proxy.Object, header http.Header, body io.Reader) (err error) {
-	id, err := b.begin(ctx, at, header)
+	up, err := upload.Begin(ctx, b.store, b.bucket, at.Name, header)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			b.abort(context.WithoutCancel(ctx), at, id)
+			_ = up.Abort(context.WithoutCancel(ctx)) // what went wrong before says more
 		}
 	}()
-	parts := make([]s3api.BackendPart, len(o.Parts))
-	for i, p := range o.Parts {
-		query := map[string]string{"uploadId": id, "partNumber": fmt.Sprint(p.Number)}
-		etag, err := b.putPart(ctx, at, query, nil, p.Size, io.LimitReader(body, p.Size))
-		if err != nil {
+	for _, p := range o.Parts {
+		part := io.LimitReader(body, p.Size)
+		if p.Size == 0 {
+			if err := atEnd(part, "part is longer than it should be"); err != nil {
+				return err
+			}
+			part = bytes.NewReader(nil)
+		}
+		if err := up.Part(ctx, p.Number, p.Size, part); err != nil {
 			return err
 		}
-		parts[i] = s3api.BackendPart{Number: p.Number, ETag: etag}
 	}
-	if n, err := io.Copy(io.Discard, body); err != nil || n != 0 {
-		return errors.Join(errors.New("object does not end with its last part"), err)
+	if err := atEnd(body, "object does not end with its last part"); err != nil {
+		return err
 	}
-	return b.complete(ctx, at, id, parts)
-}
-
-func (b *Bucket) begin(ctx context.Context, at Place, header http.Header) (id string, err error) {
-	rq := &proxy.BackendRequest{Method: http.MethodPost, Bucket: b.bucket, Key: at.Name, Header: header}
-	rq.Query.Set("uploads", "")
-	resp, err := b.store.Do(ctx, access.SiteUser, rq)
-	if err != nil {
-		return "", fmt.Errorf("begin upload: %w", err)
-	}
-	defer resp.Body.Close()
-	if id, err = s3api.ScanInitiateMultipartUpload(resp.Body); err != nil {
-		return "", fmt.Errorf("begin upload: %w", err)
-	}
-	return id, nil
-}
-
-// abort takes back what an upload that failed has left.
-func (b *Bucket) abort(ctx context.Context, at Place, id string) {
-	rq := &proxy.BackendRequest{Method: http.MethodDelete, Bucket: b.bucket, Key: at.Name}
-	rq.Query.Set("uploadId", id)
-	if resp, err := b.store.Do(ctx, access.SiteUser, rq); err == nil {
-		resp.Body.Close()
-	}
-}
-
-func (b *Bucket) complete(ctx context.Context, at Place, id string, parts []s3api.BackendPart) error {
-	doc := s3api.EncodeBackendComplete(parts)
-	rq := &proxy.BackendRequest{
-		Method: http.MethodPost, Bucket: b.bucket, Key: at.Name, Header: http.Header{"Content-Type": {"application/xml"}},
-		Body: bytes.NewReader(doc), Length: int64(len(doc)),
-	}
-	rq.Query.Set("uploadId", id)
-	resp, err := b.store.Do(ctx, access.SiteUser, rq)
-	if err != nil {
-		return fmt.Errorf("complete upload: %w", err)
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return fmt.Errorf("complete upload: %w", err)
-	}
-	if bytes.Contains(answer, []byte("<Error>")) { // S3 answers 200 before it knows
-		return fmt.Errorf("complete upload: %w", s3api.DecodeError(resp.Status, answer))
-	}
-	return nil
+	return up.Complete(ctx)
 }
 
 // Done implements Destination.

@@ -183,6 +183,26 @@ type Store interface {
 	// is the stored one, is no error and changes nothing.
 	TakeIdentity(ctx context.Context, to keys.SiteID, number uint64, dsse []byte) error
 
+	// Note gives what SetNote left under that name, or ErrNotFound.
+	Note(ctx context.Context, name string) (Note, error)
+	// SetNote leaves a note in place of the one of that name. Notes are neither dumped nor loaded.
+	SetNote(ctx context.Context, name string, text []byte) error
+	// DropNote takes a note away; no error where there is none.
+	DropNote(ctx context.Context, name string) error
+
+	// Dump gives all rows as they are at one moment, while others go on writing: every row that was committed before Dump was
+	// called, and of one transaction all rows or none. They come in the order of the kinds, and within a kind in any. An error
+	// of visit ends it and is given back as it is. It holds one connection, and what the store keeps of old rows, until it ends;
+	// memory does not grow with the number of rows.
+	Dump(ctx context.Context, visit func(Row) error) error
+	// Load fills the store with the rows that next gives, in the order in which Dump gives them, until io.EOF: all at once or
+	// not at all. Any other error of next leaves the store as it was, and is given back as it is. It is ErrNotEmpty where the
+	// store has rows, unless replace says that they go, at the same moment. Nobody else reads or writes meanwhile.
+	//
+	// All times stay as they were, cut to what the store can hold, and the store's clock goes on above them where it is its own.
+	// AuditEvents keep their IDs.
+	Load(ctx context.Context, replace bool, next func() (Row, error)) error
+
 	// Close gives back connections and files. Locks that are still held are lost.
 	Close() error
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -31,23 +32,46 @@ type HealReport struct {
 type HealConfig struct {
 	// Parallel is how many objects are looked up at a time; 0 for Limits.HealParallel.
 	Parallel int
-	// Progress is called after every page of 1,000 entries.
+	// Page is how many versions and delete markers are listed at a time; 0 for the backend's own number, which is 1,000.
+	Page int
+	// From begins the walk behind a mark that Mark was given by an earlier one, whose report Report goes on from.
+	From   HealMark
+	Report HealReport
+	// Progress is called after every page.
 	Progress func(HealReport)
+	// Mark is called after every page but the last, and an error of it ends the walk: everything up to the mark is done with and in
+	// the store, unless it was told to Failed.
+	Mark func(HealReport, HealMark) error
 	// Healed is told of each object whose record was made and of the KEK it is under, one at a time.
 	Healed func(kek keys.KEKID)
 	// Failed is told of each object whose record could not be made, one at a time.
 	Failed func(key, versionID string, err error)
 }
 
+// HealMark is a place in the walk of HealBucket: behind all versions of this key. The zero value is the beginning. A page may end in the
+// middle of a key, and the version that it ended with may be gone when the walk goes on; so up to a page is looked at again.
+type HealMark struct{ Key string }
+
+// markOf gives the mark behind the last key that a page has all of; before where it has all of none.
+func markOf(page *s3api.Listing, before HealMark) HealMark {
+	for i := len(page.Entries) - 1; i > 0; i-- {
+		if page.Entries[i].Key != page.Entries[i-1].Key {
+			return HealMark{page.Entries[i-1].Key}
+		}
+	}
+	return before
+}
+
 // HealBucket makes the records of all objects of a bucket, in every version, that the store does not know: what another site
-// wrote, or all of it after the store was lost. It may be ended at any moment and begun anew: what was done is then known. An object
-// that cannot be healed is reported and passed over.
+// wrote, or all of it after the store was lost. It may be ended at any moment and begun anew: what was done is then known, and with
+// Mark and From it is not even listed again. An object that cannot be healed is reported and passed over.
 func (h *Handler) HealBucket(ctx context.Context, bucket string, c HealConfig) (HealReport, error) {
 	if c.Parallel == 0 {
 		c.Parallel = h.cfg.Limits.HealParallel
 	}
-	var report HealReport
-	err := h.eachVersionPage(ctx, bucket, func(page *s3api.Listing) error {
+	report, mark := c.Report, c.From
+	walk := versionWalk{bucket: bucket, from: c.From.Key, page: c.Page}
+	err := h.walkVersions(ctx, walk, func(page *s3api.Listing) error {
 		missed, err := h.unknown(ctx, bucket, page, &report)
 		if err != nil {
 			return err
@@ -58,7 +82,11 @@ func (h *Handler) HealBucket(ctx context.Context, bucket string, c HealConfig) (
 		if c.Progress != nil {
 			c.Progress(report)
 		}
-		return nil
+		if c.Mark == nil || !page.Truncated {
+			return nil
+		}
+		mark = markOf(page, mark)
+		return c.Mark(report, mark)
 	})
 	return report, err
 }
@@ -70,14 +98,32 @@ func (h *Handler) eachVersionPage(ctx context.Context, bucket string, visit func
 
 // eachVersionPageUnder walks the versions of the keys that begin with prefix.
 func (h *Handler) eachVersionPageUnder(ctx context.Context, bucket, prefix string, visit func(*s3api.Listing) error) error {
+	return h.walkVersions(ctx, versionWalk{bucket: bucket, prefix: prefix}, visit)
+}
+
+// versionWalk says which versions of a bucket are walked.
+type versionWalk struct {
+	bucket string
+	prefix string // of keys; empty for all
+	from   string // the key behind which the walk begins
+	page   int    // entries at a time; 0 for the backend's own number
+}
+
+func (h *Handler) walkVersions(ctx context.Context, w versionWalk, visit func(*s3api.Listing) error) error {
 	var q s3api.Query
 	q.Set("versions", "")
 	q.Set("encoding-type", "url")
-	if prefix != "" {
-		q.Set("prefix", prefix)
+	if w.prefix != "" {
+		q.Set("prefix", w.prefix)
+	}
+	if w.from != "" {
+		q.Set("key-marker", w.from)
+	}
+	if w.page > 0 {
+		q.Set("max-keys", strconv.Itoa(w.page))
 	}
 	for {
-		page, err := h.versionPage(ctx, access.SiteUser, bucket, q)
+		page, err := h.versionPage(ctx, access.SiteUser, w.bucket, q)
 		if err != nil {
 			return err
 		}

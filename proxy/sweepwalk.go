@@ -37,7 +37,7 @@ type rowMark struct {
 	Committed time.Time `json:"committed"`
 }
 
-func markOf(rec *metadata.Record) *rowMark {
+func rowMarkOf(rec *metadata.Record) *rowMark {
 	if rec == nil {
 		return nil
 	}
@@ -149,7 +149,7 @@ func (w *bucketWalk) pages(ctx context.Context) (ended bool, err error) {
 		if page.NextKeyMarker == string(w.state.KeyMarker) && page.NextVersionIDMarker == w.state.VersionMarker {
 			return false, errChanged // a backend that does not move on would keep this going for ever
 		}
-		w.state.KeyMarker, w.state.VersionMarker, w.state.Row = []byte(page.NextKeyMarker), page.NextVersionIDMarker, markOf(w.rows.seen)
+		w.state.KeyMarker, w.state.VersionMarker, w.state.Row = []byte(page.NextKeyMarker), page.NextVersionIDMarker, rowMarkOf(w.rows.seen)
 		if err := w.keep(ctx); err != nil {
 			return false, err
 		}

@@ -90,7 +90,7 @@ func newRoot(a app) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		devCommand(a), serveCommand(a), configCommand(a), siteCommand(a), credentialCommand(a),
-		shareCommand(a), keyCommand(a), reencryptCommand(a), migrateCommand(a), jobCommand(a), healCommand(a), rebuildCommand(a), verifyCommand(a), sweepCommand(a), exportCommand(a), decryptCommand(a), auditCommand(a), healthcheckCommand(a), doctorCommand(a), versionCommand(a),
+		shareCommand(a), keyCommand(a), reencryptCommand(a), migrateCommand(a), jobCommand(a), healCommand(a), backupCommand(a), restoreCommand(a), rebuildCommand(a), verifyCommand(a), sweepCommand(a), exportCommand(a), decryptCommand(a), auditCommand(a), healthcheckCommand(a), doctorCommand(a), versionCommand(a),
 	)
 	return root
 }

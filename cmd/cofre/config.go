@@ -41,6 +41,9 @@ type Config struct {
 	Keys KeysConfig `yaml:"keys"`
 	// Where sizes, ETags, uploads and credentials are kept.
 	Metadata MetadataConfig `yaml:"metadata"`
+	// Backups of the metadata store that serve makes by itself, one replica at a time: each is sealed to this site and to its
+	// recovery identities for all buckets, signed, and read back. None are made where nothing is said.
+	Backup BackupConfig `yaml:"backup"`
 	// An optional cache that replicas share. Losing it costs speed, never truth.
 	Cache CacheConfig `yaml:"cache"`
 	// What holds for the buckets that a pattern names. The first entry that matches a bucket is the only one that counts; a
@@ -152,6 +155,31 @@ type MetadataConfig struct {
 	// How long a question to PostgreSQL may take, waiting for a free connection included. Then writes get 503 ServiceUnavailable
 	// (what the backend has taken is done all the same), and reads go on without it.
 	Timeout time.Duration `yaml:"timeout"`
+}
+
+// BackupConfig is the key backup.
+type BackupConfig struct {
+	// Where backups go: a directory that all replicas share, or s3://bucket/prefix/. Keep it away from what it is a backup of,
+	// and at best from the storage too.
+	To string `yaml:"to" example:"s3://cofre-backups/hospital-a/"`
+	// How often serve makes one; 0 for never, so that only cofre backup does.
+	Every time.Duration `yaml:"every"`
+	// How many of this site's backups stay there; 0 for all. Older ones are removed once a new one was read back.
+	Keep int `yaml:"keep"`
+	// How long they stay there, as 720h; 0 for ever. The newest one stays in any case.
+	KeepFor time.Duration `yaml:"keep_for"`
+	// For s3://, where it is another storage than backend: its URL.
+	Endpoint string `yaml:"endpoint" example:"https://s3.elsewhere.example.org"`
+	// Its region.
+	Region string `yaml:"region"`
+	// The access key there. It needs to read, write and list below the prefix, and to delete if keep or keep_for are to do something.
+	AccessKey string `yaml:"access_key" example:"BACKUPACCESSKEY"`
+	// Its secret key.
+	SecretKey access.Secret `yaml:"secret_key"`
+	// A file that holds the secret key.
+	SecretKeyFile string `yaml:"secret_key_file" example:"/run/secrets/cofre-backup"`
+	// PEM file of certificates to trust for the endpoint, besides the system's.
+	CAFile string `yaml:"ca_file" example:"/etc/cofre/backup-ca.pem"`
 }
 
 // CacheConfig is the key cache.
@@ -327,6 +355,7 @@ func defaultConfig() Config {
 			StallTimeout:   time.Minute,
 			AnswerTimeout:  5 * time.Minute,
 		},
+		Backup:   BackupConfig{Every: 24 * time.Hour, Keep: 14, Region: "us-east-1"},
 		Metadata: MetadataConfig{Timeout: 10 * time.Second},
 		Cache:    CacheConfig{Timeout: 50 * time.Millisecond},
 		Keys:     KeysConfig{RotateAfter: 90 * 24 * time.Hour, RotateObjects: 1 << 24},

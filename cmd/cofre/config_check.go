@@ -34,6 +34,7 @@ func (l *loader) check() error {
 	l.checkSite(&c.Site)
 	l.checkBackend(&c.Backend)
 	l.checkKeys(&c.Keys)
+	l.checkBackup(&c.Backup)
 	l.checkMetadata(c)
 	l.checkBuckets(c)
 	l.checkCredentials(c)
@@ -229,6 +230,36 @@ func (l *loader) checkKeys(c *KeysConfig) {
 	}
 	if c.RotateObjects != 0 && c.RotateObjects < minRotateObjects {
 		l.report("keys.rotate_objects", fmt.Sprintf("%d is less than %d", c.RotateObjects, minRotateObjects), "write a larger number, or 0 for never")
+	}
+}
+
+// minBackupEvery keeps a slip of the unit from filling a disk.
+const minBackupEvery = time.Minute
+
+func (l *loader) checkBackup(c *BackupConfig) {
+	if c.Every != 0 && c.Every < minBackupEvery {
+		l.report("backup.every", fmt.Sprintf("%v is less than a minute", c.Every), "write it as 24h, or 0 for never")
+	}
+	if c.Keep < 0 || c.KeepFor < 0 {
+		l.report("backup.keep", "is less than 0, or keep_for is", "write 0 for all, or for ever")
+	}
+	if c.To != "" {
+		if t, err := parseTarget(c.To); err != nil {
+			l.report("backup.to", err.Error(), "")
+		} else if t.file != "" {
+			l.report("backup.to", "names a file, and not where files go", "make the directory first, or write s3://bucket/prefix/")
+		}
+	}
+	if c.Endpoint == "" {
+		return
+	}
+	if !isOrigin(c.Endpoint) {
+		l.report("backup.endpoint", "is not a plain URL", "write http://host:port or https://host, without user, path and query")
+	}
+	l.need("backup.access_key", c.AccessKey, orVariable("backup.access_key"))
+	l.need("backup.secret_key", c.SecretKey.Reveal(), orSecretFile("backup.secret_key"))
+	if c.CAFile != "" {
+		l.checkCAFile("backup.ca_file", c.CAFile)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"cofre/access"
 	"cofre/backend"
@@ -36,6 +37,14 @@ type exportTarget struct {
 	sameStorage              bool
 }
 
+func (t *exportTarget) flags(flags *pflag.FlagSet, endpoint string) {
+	flags.StringVar(&t.endpoint, "endpoint", "", endpoint)
+	flags.StringVar(&t.region, "region", "us-east-1", "with s3://: its region")
+	flags.StringVar(&t.caFile, "ca-file", "", "with s3://: PEM file of certificates to trust for the endpoint")
+	flags.StringVar(&t.accessKey, "access-key", "", "with s3://: access key there (AWS_ACCESS_KEY_ID)")
+	flags.StringVar(&t.secretFile, "secret-key-file", "", "with s3://: file that holds the secret key; else AWS_SECRET_ACCESS_KEY")
+}
+
 func exportCommand(a app) *cobra.Command {
 	var plan exportPlan
 	cmd := &cobra.Command{
@@ -56,11 +65,7 @@ func exportCommand(a app) *cobra.Command {
 	flags.StringVar(&plan.bucket, "bucket", "", "the bucket to export")
 	flags.StringVar(&plan.prefix, "prefix", "", "only keys that begin with this")
 	flags.StringVar(&plan.to, "to", "", "a directory, or s3://bucket/prefix")
-	flags.StringVar(&plan.target.endpoint, "endpoint", "", "with s3://: URL of the storage to write to")
-	flags.StringVar(&plan.target.region, "region", "us-east-1", "with s3://: its region")
-	flags.StringVar(&plan.target.caFile, "ca-file", "", "with s3://: PEM file of certificates to trust for the endpoint")
-	flags.StringVar(&plan.target.accessKey, "access-key", "", "with s3://: access key there (AWS_ACCESS_KEY_ID)")
-	flags.StringVar(&plan.target.secretFile, "secret-key-file", "", "with s3://: file that holds the secret key; else AWS_SECRET_ACCESS_KEY")
+	plan.target.flags(flags, "with s3://: URL of the storage to write to")
 	flags.BoolVar(&plan.target.sameStorage, "same-storage", false, "with s3://: allow the very storage that must not read these objects")
 	flags.StringVar(&plan.rate, "rate", "", "read at most so many bytes per second, as 50MiB")
 	flags.IntVar(&plan.parallel, "parallel", 8, "objects at a time")
@@ -188,6 +193,11 @@ func (t exportTarget) open(a app, cfg Config) (*backend.Client, error) {
 	case strings.TrimSuffix(t.endpoint, "/") == strings.TrimSuffix(cfg.Backend.Endpoint, "/") && !t.sameStorage:
 		return nil, usagef("--endpoint is the storage that these objects are sealed against: plaintext there can be read by whoever runs it; give --same-storage if that is meant")
 	}
+	return t.client(a)
+}
+
+// client speaks to the endpoint with the credentials that flags or the environment give.
+func (t exportTarget) client(a app) (*backend.Client, error) {
 	credentials := backend.Credentials{AccessKeyID: t.accessKey, SecretAccessKey: a.getenv("AWS_SECRET_ACCESS_KEY")}
 	if credentials.AccessKeyID == "" {
 		credentials.AccessKeyID = a.getenv("AWS_ACCESS_KEY_ID")
@@ -200,7 +210,7 @@ func (t exportTarget) open(a app, cfg Config) (*backend.Client, error) {
 		credentials.SecretAccessKey = secret.Reveal()
 	}
 	if credentials.AccessKeyID == "" || credentials.SecretAccessKey == "" {
-		return nil, usagef("--to s3://...: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give --access-key and --secret-key-file")
+		return nil, usagef("--endpoint: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give --access-key and --secret-key-file")
 	}
 	client, err := backend.New(backend.Config{
 		Endpoint: t.endpoint, Region: t.region, CAFile: t.caFile,

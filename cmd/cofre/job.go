@@ -138,8 +138,10 @@ func heal(ctx context.Context, a app, s *site, bucket string, parallel int) (pro
 
 // healWith is heal with somebody who is told of each object.
 func healWith(ctx context.Context, a app, s *site, bucket string, c proxy.HealConfig) (proxy.HealReport, error) {
-	progress := reporter{out: a.stderr, last: time.Now()}
-	c.Progress = func(r proxy.HealReport) { progress.print("cofre: %s so far", describeHeal(r)) }
+	if c.Progress == nil {
+		progress := reporter{out: a.stderr, last: time.Now()}
+		c.Progress = func(r proxy.HealReport) { progress.print("cofre: %s so far", describeHeal(r)) }
+	}
 	told := c.Failed
 	c.Failed = func(key, versionID string, err error) {
 		fmt.Fprintf(a.stderr, "cofre: not healed: %q version %q: %v\n", key, versionID, err)
@@ -152,10 +154,13 @@ func healWith(ctx context.Context, a app, s *site, bucket string, c proxy.HealCo
 		return report, fmt.Errorf("heal bucket %s: %w", bucket, err)
 	}
 	if report.Failed > 0 {
-		return report, fmt.Errorf("heal bucket %s: %d of %d objects could not be healed", bucket, report.Failed, report.Versions)
+		return report, fmt.Errorf("heal bucket %s: %d of %d objects %w", bucket, report.Failed, report.Versions, errNotHealed)
 	}
 	return report, nil
 }
+
+// errNotHealed says that the walk came to its end, and that objects on the way could not be healed.
+var errNotHealed = errors.New("could not be healed")
 
 func describeHeal(r proxy.HealReport) string {
 	text := fmt.Sprintf("%s: %d known, %d healed, %d unsealed, %d failed", count(r.Versions, "object"), r.Known, r.Healed, r.Unsealed, r.Failed)

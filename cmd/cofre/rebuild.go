@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,13 +23,17 @@ type rebuilt struct {
 	Objects    proxy.HealReport `json:"objects"`
 	Accepted   int64            `json:"accepted"`         // objects under closed KEKs, by the operator's word
 	Closed     []keys.KEKID     `json:"closed,omitempty"` // KEKs because of which objects were refused
+	// Uploads is how many uploads in progress go on, of those that a backup brought back; UploadsGone of how many the storage knows nothing.
+	Uploads     int `json:"uploads,omitempty"`
+	UploadsGone int `json:"uploads_gone,omitempty"`
 
 	why map[keys.KEKID]string // of those closed by their makers' leaving: that, in words
 }
 
 // notRebuilt is told at the end: who rebuilds has lost more than what comes back.
 const notRebuilt = "Not brought back, since the storage does not have it: tombstones (until objects are written anew, an old state of a key that\n" +
-	"the storage puts back is not noticed), stored credentials, uploads in progress, and the state of KEKs. A backup of the database has them."
+	"the storage puts back is not noticed), stored credentials, uploads in progress, and the state of KEKs. `cofre restore` brings them back\n" +
+	"from a backup: do that first, and then rebuild."
 
 func rebuildCommand(a app) *cobra.Command {
 	var src source
@@ -36,11 +41,13 @@ func rebuildCommand(a app) *cobra.Command {
 	var accept []string
 	cmd := &cobra.Command{
 		Use:   "rebuild",
-		Short: "Fill an empty metadata store from the backend alone",
-		Long: "Fill an empty metadata store from the backend and the site's identity alone: the KEKs from the system bucket, and a record\n" +
-			"for every object in every version, with its size, ETag, checksum and parts. KEKs come back read-only, and new objects\n" +
-			"are sealed under a new one. It may be stopped and begun again at any time, and clients may be served meanwhile:\n" +
-			"what they read is healed on the way.\n\n" +
+		Short: "Fill the metadata store from the backend: all of an empty one, or what a restored backup lacks",
+		Long: "Fill the metadata store from the backend and the site's identity: the KEKs from the system bucket, and a record for every object in\n" +
+			"every version that the store does not know, with its size, ETag, checksum and parts. In an empty store that is everything; after\n" +
+			"`cofre restore` it is what was written since the backup. KEKs come back read-only, and new objects are sealed under a new one. Clients\n" +
+			"may be served meanwhile: what they read is healed on the way.\n\n" +
+			"S3 cannot list by time, so every version is listed. It may be killed at any moment, and goes on where it was; --afresh begins at the\n" +
+			"beginning. docs/BACKUP.md says how long it takes.\n\n" +
 			"The identity may be a recovery identity (site.identity in a configuration of its own): it reads everything and seals nothing.\n\n" +
 			"Objects under the KEK of a site that has left cannot be told from forgeries once the records are gone. They are refused, and\n" +
 			"the KEK is named. With --accept-closed you say that what lies under that KEK now is what was there before.\n\n" +
@@ -59,6 +66,7 @@ func rebuildCommand(a app) *cobra.Command {
 	cmd.Flags().StringArrayVar(&plan.buckets, "bucket", nil, "only this bucket (repeatable); else all that the site's backend user owns, and all that have KEKs in the system bucket")
 	cmd.Flags().IntVar(&plan.parallel, "parallel", 0, "objects looked up at a time (limits.heal_parallel of the configuration)")
 	cmd.Flags().BoolVar(&plan.asJSON, "json", false, "print one JSON document for each bucket")
+	cmd.Flags().BoolVar(&plan.afresh, "afresh", false, "begin at the beginning, although an earlier run was stopped midway")
 	cmd.Flags().StringArrayVar(&accept, "accept-closed", nil, "id of a closed KEK whose objects are accepted without a record, or \"all\" (repeatable)")
 	return cmd
 }
@@ -83,11 +91,14 @@ type rebuildPlan struct {
 	buckets  []string
 	parallel int
 	asJSON   bool
+	afresh   bool
 	accept   func(keys.KEKID) bool
+	page     int // entries listed at a time; 0 for the storage's own number
 }
 
 func rebuild(ctx context.Context, a app, s *site, plan rebuildPlan) error {
-	if len(plan.buckets) == 0 {
+	all := len(plan.buckets) == 0
+	if all {
 		var err error
 		if plan.buckets, err = s.handler.Buckets(ctx); err != nil {
 			return fmt.Errorf("list buckets: %w", err)
@@ -113,10 +124,11 @@ func rebuild(ctx context.Context, a app, s *site, plan rebuildPlan) error {
 			return err
 		}
 	}
-	if made {
+	restored, err := s.closeGap(ctx, a, all && len(failed) == 0)
+	if err == nil && made && !restored {
 		fmt.Fprintln(a.stderr, "cofre: "+strings.ReplaceAll(notRebuilt, "\n", "\ncofre: "))
 	}
-	return errors.Join(failed...)
+	return errors.Join(append(failed, err)...)
 }
 
 func (r rebuilt) print(a app) error {
@@ -130,6 +142,12 @@ func (r rebuilt) print(a app) error {
 	}
 	if _, err := fmt.Fprintf(a.stdout, "%s: %s; %s%s\n", r.Bucket, opened, describeHeal(r.Objects), accepted); err != nil {
 		return err
+	}
+	if r.UploadsGone > 0 {
+		_, err := fmt.Fprintf(a.stdout, "%s: %s in progress; %d that ended since the backup forgotten\n", r.Bucket, count(r.Uploads, "upload"), r.UploadsGone)
+		if err != nil {
+			return err
+		}
 	}
 	for _, id := range r.Closed {
 		_, err := fmt.Fprintf(a.stdout, "%s: KEK %s is closed%s, and objects under it were refused: where they are known to be genuine, run this again with --accept-closed %s\n",
@@ -162,8 +180,17 @@ func rebuildBucket(ctx context.Context, a app, s *site, bucket string, plan rebu
 	if err != nil {
 		return r, fmt.Errorf("rebuild bucket %s: %w", bucket, err)
 	}
+	if r.Uploads, r.UploadsGone, err = s.handler.DropGoneUploads(ctx, bucket); err != nil {
+		return r, fmt.Errorf("rebuild bucket %s: look at uploads: %w", bucket, err)
+	}
+	p, err := s.resume(ctx, a, bucket, plan)
+	if err != nil {
+		return r, err
+	}
+	r.Accepted, r.Closed = p.Accepted, p.Closed
+	p.began, p.total = time.Now(), s.handler.ObjectCount(ctx, bucket)
 	r.Objects, err = healWith(ctx, a, s, bucket, proxy.HealConfig{
-		Parallel: plan.parallel,
+		Parallel: plan.parallel, Page: plan.page, From: proxy.HealMark{Key: string(p.Key)}, Report: p.Report,
 		Healed: func(kek keys.KEKID) {
 			if accepted[kek] {
 				r.Accepted++
@@ -174,7 +201,14 @@ func rebuildBucket(ctx context.Context, a app, s *site, bucket string, plan rebu
 				r.Closed = append(r.Closed, id)
 			}
 		},
+		Mark: func(report proxy.HealReport, at proxy.HealMark) error {
+			return p.keep(ctx, s, bucket, rebuildMark{Key: []byte(at.Key), Report: report, Accepted: r.Accepted, Closed: r.Closed})
+		},
+		Progress: p.estimate(a, bucket),
 	})
+	if ctx.Err() == nil && reachedEnd(r.Objects, err) {
+		err = errors.Join(err, s.store.DropNote(ctx, rebuildNote+bucket))
+	}
 	return r, errors.Join(err, r.explainClosed(ctx, s))
 }
 

@@ -95,6 +95,9 @@ func run(ctx context.Context, cfg Config, out outside) error {
 	site.background.Go(func() { site.handler.Sweep(tokens, sweepByItself(cfg, site)) })
 	runner := site.newRunner(logger, registry)
 	site.background.Go(func() { runner.Serve(tokens) })
+	site.background.Go(func() { site.tellRestored(tokens, logger) })
+	backups := newBackupKeeper(site, cfg, logger, registry)
+	site.background.Go(func() { backups.run(tokens) })
 	go func() { failed <- fmt.Errorf("serve S3: %w", serveS3(s3Server, connections.Listen(s3Listener))) }()
 	ad.enter(serving)
 	logger.Info("serving", zap.String("version", buildVersion()), zap.Stringer("listen", s3Listener.Addr()),

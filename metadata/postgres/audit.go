@@ -35,13 +35,13 @@ func (s *Store) Audit(ctx context.Context, want metadata.AuditFilter, limit int)
 		if err != nil {
 			return err
 		}
-		found, err = pgx.CollectRows(rows, scanAudit)
+		found, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (metadata.AuditEvent, error) { return scanAudit(r) })
 		return err
 	})
 	return found, err
 }
 
-func scanAudit(r pgx.CollectableRow) (e metadata.AuditEvent, err error) {
+func scanAudit(r pgx.Row) (e metadata.AuditEvent, err error) {
 	var actor, bucket, subject, detail []byte
 	err = r.Scan(&e.ID, &e.At, &actor, &e.Action, &bucket, &subject, &detail)
 	e.Actor, e.Bucket, e.Subject, e.Detail, e.At = string(actor), string(bucket), string(subject), string(detail), e.At.UTC()

@@ -206,9 +206,10 @@ func findKEK(ctx context.Context, q querier, query string, args ...any) (keys.St
 	return k, err
 }
 
-func scanKEK(r pgx.Row) (k keys.StoredKEK, err error) {
+// scanKEK scans the columns of kekColumns, and what stands behind them into more.
+func scanKEK(r pgx.Row, more ...any) (k keys.StoredKEK, err error) {
 	var id, bucket, creator []byte
-	if err := r.Scan(&id, &bucket, &creator, &k.Record, &k.Grant, &k.State, &k.Created); err != nil {
+	if err := r.Scan(append([]any{&id, &bucket, &creator, &k.Record, &k.Grant, &k.State, &k.Created}, more...)...); err != nil {
 		return keys.StoredKEK{}, err
 	}
 	copy(k.ID[:], id)

@@ -20,7 +20,7 @@ import (
 	"cofre/metadata"
 )
 
-// Config holds what has a sensible default. A replica opens at most Conns + 2 LockConns + 3 connections; all replicas
+// Config holds what has a sensible default. A replica opens at most Conns + 2 LockConns + 4 connections; all replicas
 // together must stay below the server's max_connections.
 type Config struct {
 	// Conns is the most connections for statements; 16 when zero.
@@ -37,8 +37,8 @@ type Config struct {
 	PingEvery time.Duration
 }
 
-// jobLockConns is for the one job that a process runs, for the next that it tries to take, and for its sweep.
-const jobLockConns = 3
+// jobLockConns is for the one job that a process runs, for the next that it tries to take, for its sweep, and for a backup.
+const jobLockConns = 4
 
 // Store is a metadata.Store in PostgreSQL.
 type Store struct {

@@ -50,3 +50,10 @@ func (s *Store) FinishUpload(ctx context.Context, uploadID string, result []byte
 	s.forget(ctx, s.keyFence(rec.Bucket, rec.Key))
 	return err
 }
+
+// Load implements metadata.Store. Nothing of before counts any more.
+func (s *Store) Load(ctx context.Context, replace bool, next func() (metadata.Row, error)) error {
+	err := s.Store.Load(ctx, replace, next)
+	s.forget(ctx, s.cacheFence())
+	return err
+}

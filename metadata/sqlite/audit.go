@@ -29,12 +29,16 @@ func (s *Store) AddAudit(ctx context.Context, e metadata.AuditEvent) error {
 // Audit implements metadata.Store.
 func (s *Store) Audit(ctx context.Context, want metadata.AuditFilter, limit int) (found []metadata.AuditEvent, err error) {
 	err = s.failed("list audit events", s.read.query(ctx, auditPage, func(rows *sql.Rows) error {
-		var e metadata.AuditEvent
-		var at int64
-		err := rows.Scan(&e.ID, &at, &e.Actor, &e.Action, &e.Bucket, &e.Subject, &e.Detail)
-		e.At = fromNanos(at)
+		e, err := scanAudit(rows)
 		found = append(found, e)
 		return err
 	}, want.After, toNanos(want.Since), blob(want.Bucket), limit))
 	return found, err
+}
+
+func scanAudit(rows scanner) (e metadata.AuditEvent, err error) {
+	var at int64
+	err = rows.Scan(&e.ID, &at, &e.Actor, &e.Action, &e.Bucket, &e.Subject, &e.Detail)
+	e.At = fromNanos(at)
+	return e, err
 }

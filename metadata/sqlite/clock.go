@@ -32,6 +32,13 @@ func (c *clock) tick() int64 {
 	return c.last
 }
 
+// raise makes every time that is given from now on greater than t.
+func (c *clock) raise(t int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = max(c.last, t)
+}
+
 // toNanos is t as a column holds it. The zero time, which lies outside what 64 bits of nanoseconds can hold, is 0.
 func toNanos(t time.Time) int64 {
 	if t.IsZero() {

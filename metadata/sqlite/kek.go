@@ -222,12 +222,13 @@ func (t *transaction) kek(query string, args ...any) (k keys.StoredKEK, exists b
 	return k, err == nil, err
 }
 
-func scanKEK(rows scanner) (k keys.StoredKEK, err error) {
+// scanKEK scans the columns of kekColumns, and what stands behind them into more.
+func scanKEK(rows scanner, more ...any) (k keys.StoredKEK, err error) {
 	var (
 		id, creator []byte
 		created     int64
 	)
-	if err := rows.Scan(&id, &k.Bucket, &creator, &k.Record, &k.Grant, &k.State, &created); err != nil {
+	if err := rows.Scan(append([]any{&id, &k.Bucket, &creator, &k.Record, &k.Grant, &k.State, &created}, more...)...); err != nil {
 		return k, err
 	}
 	copy(k.ID[:], id)

@@ -77,12 +77,16 @@ func (t *transaction) add(rec metadata.Record, origin metadata.Origin) error {
 	if err != nil || !added {
 		return err // a row that is there has its parts
 	}
-	for _, p := range rec.Parts {
+	return t.addParts(id, rec.Parts)
+}
+
+func (t *transaction) addParts(object int64, parts []metadata.Part) error {
+	for _, p := range parts {
 		partType, err := row.TypeCode(p.Checksum.Type)
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(insertPart, id, p.Number, p.Size, p.Salt[:], p.MD5, int64(p.Checksum.Algorithm), partType,
+		_, err = t.exec(insertPart, object, p.Number, p.Size, p.Salt[:], p.MD5, int64(p.Checksum.Algorithm), partType,
 			present(p.Checksum.Value))
 		if err != nil {
 			return err
@@ -137,7 +141,7 @@ func (s *Store) record(ctx context.Context, call, query, bucket, key string, arg
 	return rec, nil
 }
 
-func scanRecord(rows *sql.Rows) (rec metadata.Record, id int64, parts int, err error) {
+func scanRecord(rows scanner) (rec metadata.Record, id int64, parts int, err error) {
 	var (
 		envelope                     sql.RawBytes
 		algorithm                    uint8
@@ -160,20 +164,9 @@ func scanRecord(rows *sql.Rows) (rec metadata.Record, id int64, parts int, err e
 func (s *Store) parts(ctx context.Context, object int64, count int) ([]metadata.Part, error) {
 	parts := make([]metadata.Part, 0, count)
 	err := s.read.query(ctx, recordParts, func(rows *sql.Rows) error {
-		var (
-			p            metadata.Part
-			salt         sql.RawBytes
-			algorithm    uint8
-			checksumType int16
-		)
-		err := rows.Scan(&p.Number, &p.Size, &salt, &p.MD5, &algorithm, &checksumType, &p.Checksum.Value)
-		if err != nil {
-			return err
-		}
-		copy(p.Salt[:], salt)
-		p.Checksum.Algorithm, p.Checksum.Type = checksum.Algorithm(algorithm), row.Type(checksumType)
+		p, err := scanPart(rows)
 		parts = append(parts, p)
-		return nil
+		return err
 	}, object)
 	if err != nil {
 		return nil, err
@@ -182,6 +175,18 @@ func (s *Store) parts(ctx context.Context, object int64, count int) ([]metadata.
 		return nil, fmt.Errorf("read parts: %d of %d", len(parts), count)
 	}
 	return parts, nil
+}
+
+func scanPart(rows scanner) (p metadata.Part, err error) {
+	var (
+		salt         sql.RawBytes
+		algorithm    uint8
+		checksumType int16
+	)
+	err = rows.Scan(&p.Number, &p.Size, &salt, &p.MD5, &algorithm, &checksumType, &p.Checksum.Value)
+	copy(p.Salt[:], salt)
+	p.Checksum.Algorithm, p.Checksum.Type = checksum.Algorithm(algorithm), row.Type(checksumType)
+	return p, err
 }
 
 // blob is s as a column that is never NULL holds it.

@@ -47,6 +47,19 @@ func Run(t *testing.T, open Open) {
 			t.Run(name, func(t *testing.T) { test(newSuite(t, openStore(t, open))) })
 		}
 	}
+	// These look at whole stores too, and empty both before.
+	t.Run("Dump", func(t *testing.T) {
+		store, other := openStore(t, open), openStore(t, open)
+		for name, test := range dumpTests {
+			t.Run(name, func(t *testing.T) {
+				s := newSuite(t, store)
+				s.other = other
+				s.must(store.Load(s.ctx, true, Rows(nil)))
+				s.must(other.Load(s.ctx, true, Rows(nil)))
+				test(s)
+			})
+		}
+	})
 }
 
 func openStore(t *testing.T, open Open) metadata.Store {
@@ -66,6 +79,7 @@ type suite struct {
 	ctx    context.Context
 	store  metadata.Store
 	bucket string
+	other  metadata.Store // one more of the kind, in dumpTests
 }
 
 func newSuite(t *testing.T, store metadata.Store) *suite {
