@@ -99,6 +99,9 @@ func (h *Handler) keptParts(ctx context.Context, rq *request, up *openUpload) (m
 			return nil, err
 		}
 		for _, p := range page.Parts {
+			if p.Number <= after {
+				return nil, errChanged // a backend that does not move on would keep this going for ever
+			}
 			kept[p.Number] = p.ETag
 			after = p.Number
 		}

@@ -73,6 +73,9 @@ func (h *Handler) copyRewrapped(ctx context.Context, rq *request, c *copying, o 
 		return nil, err
 	}
 	rec := copyRecord(o, c.dest, head, attrs, rq.began)
+	if !mine && headErr == nil && h.stoodBefore(commit.ctx, c.dest, header, rq.began) {
+		return nil, errChanged // the backend says that it has copied, and shows what was there before
+	}
 	if !mine {
 		// Another writer was quicker: what HEAD shows is his. Neither row nor tombstone is written (the row is made when
 		// somebody reads this version), and his object gets neither these tags nor its version named in this answer.
@@ -86,6 +89,17 @@ func (h *Handler) copyRewrapped(ctx context.Context, rq *request, c *copying, o 
 		return nil, err
 	}
 	return copyAnswer(rq, o.response.Header, header, rec), nil
+}
+
+// stoodBefore says whether what a backend shows was surely there before a request began. An honest one shows that behind a write of
+// its own only where the write's version was deleted at once.
+func (h *Handler) stoodBefore(ctx context.Context, t target, header http.Header, began time.Time) bool {
+	raw, _, err := envelopeOf(header)
+	if err != nil {
+		return false
+	}
+	rec, err := h.store.ByEnvelope(ctx, t.Bucket, t.Key, raw)
+	return err == nil && !rec.Committed.IsZero() && rec.Committed.Before(began)
 }
 
 func carries(header http.Header, raw metadata.Envelope) bool {

@@ -59,7 +59,7 @@ func (h *Handler) deleteOne(ctx context.Context, rq *request, t target, conds s3
 		Header: passHeaders(rq.call.Header, []string{"X-Amz-Bypass-Governance-Retention", "X-Amz-Mfa"}),
 	})
 	if err != nil {
-		return nil, err
+		return nil, outOfPlace(err)
 	}
 	resp.Body.Close()
 	marker := resp.Header.Get("x-amz-delete-marker") == "true"
@@ -179,7 +179,10 @@ func (h *Handler) deleteObjects(rq *request) error {
 		if err != nil {
 			return err
 		}
+		var again []s3api.ObjectIdentifier
+		out.Errors, again = brokenDown(out.Errors)
 		result.Add(out)
+		single = append(single, again...)
 	}
 	result.Add(h.deleteEach(rq, single))
 	rq.w.Header().Set("Content-Type", "application/xml")
@@ -265,6 +268,19 @@ func (h *Handler) deleteBatch(rq *request, batch []s3api.ObjectIdentifier) (s3ap
 	}
 	h.buried(rq.Context(), rq, rq.call.Bucket, dead)
 	return out, nil
+}
+
+// brokenDown parts the keys at which the backend broke down from those that it refused. RGW 16 does so where a delete meets a writer
+// ("UnknownError"): alone, and sent again as any delete is, it goes through.
+func brokenDown(errs []s3api.DeleteError) (refused []s3api.DeleteError, again []s3api.ObjectIdentifier) {
+	for _, e := range errs {
+		if known := s3api.ErrorByCode(e.Code); known != nil && known.Status < http.StatusInternalServerError {
+			refused = append(refused, e)
+			continue
+		}
+		again = append(again, s3api.ObjectIdentifier{Key: e.Key, VersionID: e.VersionID, Size: -1})
+	}
+	return refused, again
 }
 
 // settled keeps of the backend's answer what was asked for, so that the storage cannot have other objects buried, and gives

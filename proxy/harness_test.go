@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -329,6 +330,26 @@ func describe(rq *proxy.BackendRequest, resp *proxy.BackendResponse, err error) 
 		b.WriteString(" -> broken")
 	}
 	return b.String()
+}
+
+// findings is how many integrity findings of these kinds were counted; of all where none is named.
+func (s *site) findings(t *testing.T, kinds ...string) (n float64) {
+	t.Helper()
+	families, err := s.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != "cofre_integrity_findings_total" {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			if len(kinds) == 0 || slices.Contains(kinds, m.GetLabel()[0].GetValue()) {
+				n += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return n
 }
 
 // wantCode fails unless err is an S3 error of this code.

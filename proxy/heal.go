@@ -5,13 +5,16 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"go.uber.org/zap"
 
 	"cofre/access"
+	"cofre/internal/pause"
 	"cofre/keys"
 	"cofre/metadata"
 	"cofre/seal"
@@ -32,10 +35,16 @@ type lookup func(ctx context.Context, bucket, key string, env metadata.Envelope)
 func (h *Handler) discoverWith(ctx context.Context, rd reading, t target, where string, lookup lookup) (*metadata.Record, http.Header, error) {
 	for range openAttempts {
 		found, err := h.probe(ctx, rd.as, t)
+		if errors.Is(err, errHollow) && pause.For(ctx, hollowPause) == nil {
+			continue
+		}
 		if err != nil {
 			return nil, nil, err
 		}
 		rec, err := h.recordOf(ctx, rd, t, found, where, lookup)
+		if err == nil {
+			rec, err = h.ofVersion(ctx, t, rec)
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -64,6 +73,13 @@ type found struct {
 	tail     []byte // the last 80 of them
 }
 
+// errHollow says that the backend has answered 200 and no object: no byte, no metadata, no ETag. RGW 16 does so for a moment while a
+// writer replaces the null version in a bucket with suspended versioning.
+var errHollow = fmt.Errorf("%w: the answer is no object", errChanged)
+
+// hollowPause is how long a reader waits for such a writer.
+const hollowPause = 20 * time.Millisecond
+
 // probe asks for the last 80 bytes: one answer with the metadata and, for a single-part object, the footer.
 func (h *Handler) probe(ctx context.Context, as access.BackendUser, t target) (*found, error) {
 	resp, err := h.backend.Do(ctx, as, &BackendRequest{
@@ -84,6 +100,9 @@ func (h *Handler) probe(ctx context.Context, as access.BackendUser, t target) (*
 	}
 	f := &found{header: resp.Header, size: size}
 	f.raw, f.envelope, err = envelopeOf(resp.Header)
+	if errors.Is(err, errUnsealed) && resp.Header.Get("ETag") == "" {
+		return nil, errHollow
+	}
 	if errors.Is(err, errUnsealed) {
 		return nil, &unsealedObject{header: resp.Header, size: size}
 	}
@@ -122,6 +141,23 @@ func (h *Handler) recordOf(ctx context.Context, rd reading, t target, f *found, 
 		h.metrics.healed.WithLabelValues(where).Inc()
 	}
 	return rec, nil
+}
+
+// ofVersion gives the row of the version that was asked for. Where several versions carry one envelope (a restored copy), the store
+// gives the row of one of them; where none of them is that version, the storage has shown another one in its place.
+func (h *Handler) ofVersion(ctx context.Context, t target, rec *metadata.Record) (*metadata.Record, error) {
+	if t.VersionID == "" || rec.VersionID == t.VersionID {
+		return rec, nil
+	}
+	of, err := h.store.Latest(ctx, t.Bucket, t.Key, t.VersionID)
+	switch {
+	case err == nil && of.Envelope == rec.Envelope:
+		of.BackendETag = rec.BackendETag
+		return &of, nil
+	case err != nil && !errors.Is(err, metadata.ErrNotFound):
+		return nil, err
+	}
+	return nil, &integrityError{"version", errors.New("object belongs to another version")}
 }
 
 // matchFound holds a record against what the backend has. The size must be the record's. The backend's ETag need not be: it
@@ -186,8 +222,12 @@ func (h *Handler) recordFrom(ctx context.Context, t target, f *found, kek keys.K
 	if err != nil {
 		return nil, err
 	}
+	version := versionOf(f.header)
+	if t.VersionID != "" && t.VersionID != version {
+		return nil, &integrityError{"version", errors.New("the storage calls this version by another's name")}
+	}
 	rec := &metadata.Record{
-		Bucket: t.Bucket, Key: t.Key, VersionID: versionOf(f.header), Envelope: f.raw,
+		Bucket: t.Bucket, Key: t.Key, VersionID: version, Envelope: f.raw,
 		BackendETag: unquote(f.header.Get("ETag")), ContentType: attrs.Headers["content-type"], Began: h.store.Now(),
 	}
 	if f.envelope.Flags.Has(seal.Multipart) {

@@ -122,6 +122,7 @@ func (h *Handler) walkVersions(ctx context.Context, w versionWalk, visit func(*s
 	if w.page > 0 {
 		q.Set("max-keys", strconv.Itoa(w.page))
 	}
+	var walk progress
 	for {
 		page, err := h.versionPage(ctx, access.SiteUser, w.bucket, q)
 		if err != nil {
@@ -133,8 +134,8 @@ func (h *Handler) walkVersions(ctx context.Context, w versionWalk, visit func(*s
 		if !page.Truncated {
 			return nil
 		}
-		if page.NextKeyMarker == q.Get("key-marker") && page.NextVersionIDMarker == q.Get("version-id-marker") {
-			return errChanged // a backend that does not move on would keep this going for ever
+		if !walk.advances(page.NextKeyMarker, page.NextVersionIDMarker) {
+			return errChanged
 		}
 		q.Set("key-marker", page.NextKeyMarker)
 		q.Set("version-id-marker", page.NextVersionIDMarker)

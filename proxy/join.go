@@ -132,8 +132,9 @@ func (h *Handler) backendComplete(c *commit, rq *request, up *openUpload, chosen
 		Method: http.MethodPost, Bucket: up.Bucket, Key: up.Key, Query: q,
 		Header: http.Header{"Content-Type": {"application/xml"}}, Body: bytes.NewReader(doc), Length: int64(len(doc)),
 	})
+	err = outOfPlace(err)
 	if err == nil {
-		err = completeRefusal(resp)
+		err = outOfPlace(completeRefusal(resp))
 		if etag := joinedETag(chosen); err == nil && etag != "" {
 			return resp.Header, etag, nil
 		}

@@ -199,7 +199,7 @@ func (w *world) meet(t *testing.T, n neighbour, f fault) {
 	defer transport.CloseIdleConnections()
 	var asking sync.WaitGroup
 	for i, op := range linkOperations() {
-		asking.Go(func() { attempts[i].got, attempts[i].err = s.try(t, op.ask(attempts[i]), transport, n.patience) })
+		asking.Go(func() { attempts[i].got, attempts[i].err = s.tryWithin(t, op.ask(attempts[i]), transport, n.patience) })
 	}
 	asking.Wait()
 	transport.CloseIdleConnections()
@@ -264,17 +264,17 @@ func (s *site) recovers(t *testing.T, w *world) {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	eventually(t, "the site serves again", func() bool {
-		put, err := s.try(t, request{method: "PUT", bucket: w.plain, key: "after"}, transport, tooLong)
+		put, err := s.tryWithin(t, request{method: "PUT", bucket: w.plain, key: "after"}, transport, tooLong)
 		if err != nil || put.status != 200 {
 			return false
 		}
-		got, err := s.try(t, request{method: "GET", bucket: w.plain, key: "after"}, transport, tooLong)
+		got, err := s.tryWithin(t, request{method: "GET", bucket: w.plain, key: "after"}, transport, tooLong)
 		return err == nil && got.status == 200
 	})
 }
 
-// try sends a request and reads the whole answer, whatever becomes of it.
-func (s *site) try(t *testing.T, rq request, transport *http.Transport, patience time.Duration) (reply, error) {
+// tryWithin sends a request and reads the whole answer, whatever becomes of it.
+func (s *site) tryWithin(t *testing.T, rq request, transport *http.Transport, patience time.Duration) (reply, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	resp, err := transport.RoundTrip(s.build(t, rq).WithContext(ctx))

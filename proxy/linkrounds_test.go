@@ -138,7 +138,7 @@ func (s *site) mixed(t *testing.T, w *world, o *oracle, key, seed string, rng *r
 	default:
 		rq.method = "GET"
 	}
-	a.got, a.err = s.try(t, rq, clientTransport, tooLong)
+	a.got, a.err = s.tryWithin(t, rq, clientTransport, tooLong)
 	if !a.ok() && !unavailable(operation{}, fault{}, a) && !brokenOff(a) && !(rq.method == "GET" && a.err == nil && a.got.status == http.StatusNotFound) {
 		t.Errorf("%s %s: %d %s, cut %v, %v", rq.method, key, a.got.status, a.got.code, a.got.cut, a.err)
 	}

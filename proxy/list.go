@@ -62,14 +62,18 @@ func (h *Handler) backendPage(rq *request, req s3api.ListRequest) (*s3api.Listin
 		return nil, err
 	}
 	defer resp.Body.Close()
-	return s3api.ScanListing(resp.Body, true)
+	page, err := s3api.ScanListing(resp.Body, true)
+	if err == nil {
+		err = soundPage(req, page)
+	}
+	return page, err
 }
 
 // behindKeyMarker makes a page of versions begin behind all versions of the key marker, as S3's does: RGW shows them once
 // more where no version is named with it (https://tracker.ceph.com/issues/68055). So the last of them is looked up and named.
 func (h *Handler) behindKeyMarker(rq *request, req s3api.ListRequest, page *s3api.Listing) (*s3api.Listing, error) {
 	behind := req
-	for {
+	for range maxMarkerPages {
 		n := 0
 		for n < len(page.Entries) && page.Entries[n].Key == req.KeyMarker {
 			n++
@@ -89,6 +93,7 @@ func (h *Handler) behindKeyMarker(rq *request, req s3api.ListRequest, page *s3ap
 			return nil, err
 		}
 	}
+	return nil, errChanged
 }
 
 // listMarker is the key behind which the page begins.
@@ -120,13 +125,23 @@ func (h *Handler) showPlaintext(rq *request, l *s3api.Listing) error {
 	}
 	var missed []int
 	for i, rec := range records {
-		if rec != nil {
-			show(&l.Entries[at[i]], rec)
+		if e := &l.Entries[at[i]]; rec != nil && h.isOf(rq.Context(), rq.call.Bucket, e, rec) {
+			show(e, rec)
 		} else {
 			missed = append(missed, at[i])
 		}
 	}
 	return h.healEntries(rq, l, missed)
+}
+
+// isOf says whether a row found by its ETag is one of the listed version. Versions are exchanged by listing the ETag of one under the
+// name of another; a copy of an object onto itself has the ETag of what it replaced, and a row of its own.
+func (h *Handler) isOf(ctx context.Context, bucket string, e *s3api.ListEntry, rec *metadata.Record) bool {
+	if e.VersionID == "" || e.VersionID == rec.VersionID {
+		return true
+	}
+	own, err := h.store.Latest(ctx, bucket, e.Key, e.VersionID)
+	return err == nil && own.BackendETag == e.ETag
 }
 
 // show puts a record's facts into a listing entry.
@@ -145,6 +160,7 @@ func (h *Handler) healEntries(rq *request, l *s3api.Listing, missed []int) error
 	for _, i := range missed {
 		e := &l.Entries[i]
 		if h.unsealed.has(rq.call.Bucket, e.Key, e.ETag) {
+			h.showUnsealed(rq.call.Bucket, e)
 			continue
 		}
 		if h.closed.has(rq.call.Bucket, e.Key, e.ETag) {
@@ -172,16 +188,19 @@ func (h *Handler) healEntries(rq *request, l *s3api.Listing, missed []int) error
 // not be allowed to read, and the size is no secret to him.
 func (h *Handler) healEntry(ctx context.Context, bucket string, e *s3api.ListEntry) {
 	backendETag := e.ETag
-	t := target{Bucket: bucket, Key: e.Key}
-	if e.VersionID != "" {
-		t.VersionID = e.VersionID
+	t, rd := target{Bucket: bucket, Key: e.Key, VersionID: e.VersionID}, reading{as: access.SiteUser}
+	rec, err := h.discover(ctx, rd, t, "list")
+	if isUnsealed(err) {
+		_, err = h.passed(ctx, rd, t, err)
+		if err == nil || isUnsealed(err) {
+			h.unsealed.add(bucket, e.Key, backendETag)
+			h.showUnsealed(bucket, e)
+			return
+		}
 	}
-	rec, err := h.discover(ctx, reading{as: access.SiteUser}, t, "list")
 	switch {
-	case err == nil && rec.BackendETag == backendETag:
-		show(e, rec)
-	case isUnsealed(err):
-		h.unsealed.add(bucket, e.Key, backendETag)
+	case err == nil:
+		show(e, rec) // of another ETag than was listed: replaced since, and this is what stands there now
 	case errors.Is(err, keys.ErrNotRecipient):
 		// What others keep to themselves is no fault: at a site that deposits it is nearly all there is.
 		h.closed.add(bucket, e.Key, backendETag)
@@ -190,6 +209,14 @@ func (h *Handler) healEntry(ctx context.Context, bucket string, e *s3api.ListEnt
 		h.metrics.unhealed.Inc()
 		h.note(t, err)
 		standIn(e)
+	}
+}
+
+// showUnsealed shows an object that lies in clear: as the storage has it where the bucket's policy passes such objects. Else nobody
+// reads it, and its ETag must not be taken for that of an object which cofre answers for.
+func (h *Handler) showUnsealed(bucket string, e *s3api.ListEntry) {
+	if !h.cfg.Bucket(bucket).PassUnsealed {
+		e.ETag = standInETag(e.ETag)
 	}
 }
 

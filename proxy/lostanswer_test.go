@@ -127,7 +127,7 @@ func TestAnAnswerThatWasLostAfterTheBackendActedIsFoundOut(t *testing.T) {
 					path = "/" + bucket + "?delete"
 				}
 				f.lose(path, c.keep, c.answers)
-				a.got, a.err = s.try(t, op.ask(a), clientTransport, tooLong)
+				a.got, a.err = s.tryWithin(t, op.ask(a), clientTransport, tooLong)
 				n := f.stop()
 				lost += n
 				if n == 0 {

@@ -197,7 +197,21 @@ func (h *Handler) confirm(ctx context.Context, rd reading, t target, rec *metada
 	if err != nil {
 		return nil, err
 	}
+	h.nameVersion(t, rec, resp.Header)
 	return &object{target: t, reading: rd, envelope: env, record: rec, kek: kek, kekState: state, dek: dek, response: resp}, nil
+}
+
+// nameVersion has an answer call an object's version as its record does: a client that deletes by the name in an answer must not
+// be led to another version.
+func (h *Handler) nameVersion(t target, rec *metadata.Record, header http.Header) {
+	if versionOf(header) == rec.VersionID {
+		return
+	}
+	h.note(t, &integrityError{"version", errors.New("the storage calls this version by another's name")})
+	header.Del("x-amz-version-id")
+	if rec.VersionID != metadata.NullVersion {
+		header.Set("x-amz-version-id", rec.VersionID)
+	}
 }
 
 // errNeedsCustomerKey is the answer to a read without the key that the client had sealed the object with.

@@ -181,6 +181,9 @@ func (s *System) eachPage(ctx context.Context, prefix, delimiter string, visit f
 		if !page.Truncated || last == "" {
 			return nil
 		}
+		if last <= q.Get("marker") {
+			return errChanged // a backend that does not move on would keep this going for ever
+		}
 		q.Set("marker", last)
 	}
 }

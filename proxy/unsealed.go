@@ -26,7 +26,11 @@ func (h *Handler) passed(ctx context.Context, rd reading, t target, found error)
 	if passes && rd.customerKey != nil {
 		return nil, s3api.ErrInvalidRequest.With("The encryption parameters are not applicable to this object.")
 	}
-	err := h.mayPass(ctx, t, versionOf(plain.header))
+	version := versionOf(plain.header)
+	if t.VersionID != "" {
+		version = t.VersionID // what was asked for counts, not what the answer calls itself
+	}
+	err := h.mayPass(ctx, t, version)
 	if errors.Is(err, errIntegrity) {
 		// The row may be of a write that overtook the look at the object. Only an answer given after the row was seen counts.
 		if _, again := h.probe(ctx, rd.as, t); again == nil {

@@ -313,23 +313,3 @@ func TestPlaintextInPlaceOfASealedObjectIsAFinding(t *testing.T) {
 		}
 	})
 }
-
-// findings is how many integrity findings of a kind were counted.
-func (s *site) findings(t *testing.T, kind string) float64 {
-	t.Helper()
-	families, err := s.registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		if family.GetName() != "cofre_integrity_findings_total" {
-			continue
-		}
-		for _, m := range family.GetMetric() {
-			if m.GetLabel()[0].GetValue() == kind {
-				return m.GetCounter().GetValue()
-			}
-		}
-	}
-	return 0
-}

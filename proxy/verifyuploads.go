@@ -71,6 +71,7 @@ func (v *verification) storedUpload(key, id string) look {
 func (v *verification) backendUploads(ctx context.Context) error {
 	var q s3api.Query
 	q.Set("uploads", "")
+	var walk progress
 	for {
 		page, err := v.h.uploadPage(ctx, v.bucket, q)
 		if err != nil {
@@ -85,8 +86,8 @@ func (v *verification) backendUploads(ctx context.Context) error {
 		if err != nil || !page.Truncated {
 			return err
 		}
-		if page.NextKeyMarker == q.Get("key-marker") && page.NextUploadIDMarker == q.Get("upload-id-marker") {
-			return errChanged // a backend that does not move on would keep this going for ever
+		if !walk.advances(page.NextKeyMarker, page.NextUploadIDMarker) {
+			return errChanged
 		}
 		q.Set("key-marker", page.NextKeyMarker)
 		q.Set("upload-id-marker", page.NextUploadIDMarker)

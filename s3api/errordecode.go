@@ -20,6 +20,8 @@ func DecodeError(status int, body []byte) *Error {
 	code, message := scanError(body)
 	e := ErrorByCode(code)
 	switch {
+	case e != nil && e.Status < http.StatusBadRequest:
+		e = ErrInternalError.clone() // NotModified is the word of an answer that has no document
 	case e != nil:
 		e = e.clone()
 	case code != "":
