@@ -23,6 +23,15 @@ func (h *Handler) facts(ctx context.Context, as access.BackendUser, bucket strin
 	return h.freshFacts(ctx, as, bucket)
 }
 
+// versioning says whether a bucket has versioning, for acts that go wrong where another replica enabled it a moment ago. Once
+// it has had any it always will, so only the other answer has to be asked for anew.
+func (h *Handler) versioning(ctx context.Context, as access.BackendUser, bucket string) (bucketFacts, error) {
+	if f, ok := h.buckets.cache.GetIfPresent(bucket); ok && f.Versioned {
+		return f, nil
+	}
+	return h.freshFacts(ctx, as, bucket)
+}
+
 func (h *Handler) freshFacts(ctx context.Context, as access.BackendUser, bucket string) (bucketFacts, error) {
 	var q s3api.Query
 	q.Set("versioning", "")

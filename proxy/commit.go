@@ -98,7 +98,7 @@ func (h *Handler) judgeEarly(ctx context.Context, rq *request, n newObject) (htt
 	if err != nil {
 		return nil, err
 	}
-	facts, err := h.facts(ctx, rq.as(), n.Bucket)
+	facts, err := h.versioning(ctx, rq.as(), n.Bucket)
 	if err != nil {
 		return nil, err
 	}

@@ -34,12 +34,11 @@ func (h *Handler) mayRewrap(ctx context.Context, rq *request, c *copying, o *obj
 	if o.record.Checksum.Type == checksum.Composite && h.checkSize(o.record.Size) == nil {
 		return false, nil // S3 gives every copy a checksum of the whole object, which takes reading it
 	}
-	facts, err := h.facts(ctx, rq.as(), c.dest.Bucket)
-	if err != nil {
-		return false, err
-	}
-	if facts.Versioned && versionOf(o.response.Header) == metadata.NullVersion {
-		return false, nil // RGW 16 loses the body of such a copy when the source goes
+	if versionOf(o.response.Header) == metadata.NullVersion {
+		facts, err := h.versioning(ctx, rq.as(), c.dest.Bucket)
+		if err != nil || facts.Versioned {
+			return false, err // RGW 16 loses the body of such a copy when the source goes
+		}
 	}
 	return h.copyProbe.holds(ctx, h)
 }
@@ -123,6 +122,7 @@ func setCopySource(header http.Header, source target, backendETag string) {
 	}
 	header.Set("x-amz-copy-source", name)
 	header.Set("x-amz-metadata-directive", "REPLACE")
+	header.Set("x-amz-tagging-directive", "REPLACE") // tags are set by a call of their own, or are to be none
 	header.Set("x-amz-copy-source-if-match", quote(backendETag))
 	header.Set("x-amz-copy-if-match", quote(backendETag))
 }

@@ -2,7 +2,6 @@ package proxy_test
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -64,14 +63,7 @@ func mappedSite(t *testing.T, st *storage, cfg siteConfig, who ...person) *site 
 // sendAs sends a request under other credentials than the test client's.
 func (s *site) sendAs(t *testing.T, who sigv4test.Signer, rq request) reply {
 	t.Helper()
-	rq.unsigned = true
-	rq.spoil = func(r *http.Request) {
-		p := rq.payload
-		if p.Mode == "" {
-			p.Mode = sigv4test.SHA256
-		}
-		who.Sign(r, p)
-	}
+	rq.as = &who
 	return s.send(t, rq)
 }
 

@@ -80,7 +80,7 @@ func (h *Handler) judgeDelete(ctx context.Context, rq *request, t target, conds 
 
 // standingMarker looks for a delete marker, which RGW answers like nothing at all.
 func (h *Handler) standingMarker(ctx context.Context, rq *request, t target) (standing, error) {
-	facts, err := h.facts(ctx, rq.as(), t.Bucket)
+	facts, err := h.versioning(ctx, rq.as(), t.Bucket)
 	if err != nil || !facts.Versioned {
 		return standing{}, err
 	}

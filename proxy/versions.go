@@ -26,7 +26,11 @@ func tellVersion(serve func(*Handler, *request) error) func(*Handler, *request) 
 
 // explainMissing gives the error of an object that the backend did not find. What cannot be learnt stays as it was.
 func (h *Handler) explainMissing(rq *request, t target, missing error) error {
-	facts, err := h.facts(rq.Context(), rq.as(), t.Bucket)
+	known := h.facts
+	if t.VersionID != "" {
+		known = h.versioning
+	}
+	facts, err := known(rq.Context(), rq.as(), t.Bucket)
 	if err != nil {
 		return missing
 	}

@@ -26,8 +26,9 @@ type request struct {
 	host    string // virtual-hosted, then the bucket is not in the path
 	// spoil changes the request after it was signed.
 	spoil func(*http.Request)
-	// unsigned sends it without credentials.
+	// unsigned sends it without credentials, and as under others than the test client's.
 	unsigned bool
+	as       *sigv4test.Signer
 }
 
 // reply is the whole answer.
@@ -78,9 +79,12 @@ func (s *site) build(t *testing.T, rq request) *http.Request {
 	if rq.payload.Mode == "" {
 		rq.payload.Mode = sigv4test.SHA256
 	}
-	if rq.unsigned {
+	switch {
+	case rq.unsigned:
 		sigv4test.SetBody(r, rq.payload.Data, false)
-	} else {
+	case rq.as != nil:
+		rq.as.Sign(r, rq.payload)
+	default:
 		signer().Sign(r, rq.payload)
 	}
 	if rq.spoil != nil {
