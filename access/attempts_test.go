@@ -33,10 +33,11 @@ func fail(a *access.Attempts, from netip.Prefix, key string, n int) {
 func TestTheWaitDoublesWithEveryFailureUpToTheLongest(t *testing.T) {
 	a, c := newAttempts(t, access.AttemptsConfig{KeyFailures: 3, LongestWait: 10 * time.Second})
 	guesser := source("192.0.2.1")
-	for i, want := range []time.Duration{0, 0, 1, 2, 4, 8, 10, 10} {
+	for i, seconds := range []int{0, 0, 1, 2, 4, 8, 10, 10} {
+		want := time.Duration(seconds) * time.Second
 		slowed := a.Failed(guesser, "AKIAVICTIM")
-		if got := a.Wait(guesser, "AKIAVICTIM"); got != want*time.Second || slowed != (want > 0) {
-			t.Errorf("after %d failures: wait %v, slowed %v; want %v", i+1, got, slowed, want*time.Second)
+		if got := a.Wait(guesser, "AKIAVICTIM"); got != want || slowed != (want > 0) {
+			t.Errorf("after %d failures: wait %v, slowed %v; want %v", i+1, got, slowed, want)
 		}
 		c.now = c.now.Add(a.Wait(guesser, "AKIAVICTIM"))
 		if got := a.Wait(guesser, "AKIAVICTIM"); got != 0 {

@@ -209,7 +209,7 @@ FROM generate_series(1, ` + fmt.Sprint(rows) + `) i`)
 	began := time.Now()
 	s.cofre(t, "backup", "--to", dir)
 	took := time.Since(began)
-	kept, partial := 1, 0
+	kept := 1
 	for range longtest.Rounds(t, 5) {
 		s.killed(t, time.Duration(rand.Float64()*float64(took)), "backup", "--to", dir, "--keep", "1000000")
 		files, err := filepath.Glob(filepath.Join(dir, "*.cofre-backup"))
@@ -222,7 +222,7 @@ FROM generate_series(1, ` + fmt.Sprint(rows) + `) i`)
 		kept = len(files)
 	}
 	left, _ := filepath.Glob(filepath.Join(dir, ".*.partial"))
-	partial = len(left)
+	partial := len(left)
 
 	whole, none := 0, 0
 	began = time.Now()

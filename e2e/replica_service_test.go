@@ -118,7 +118,7 @@ func ownPostgres(t *testing.T) *daemon {
 		return cmd
 	}
 	data, secret := filepath.Join(dir, "data"), filepath.Join(dir, "password")
-	if err := os.WriteFile(secret, []byte(password+"\n"), 0o644); err != nil { //nolint:gosec // its own user reads it, in a directory of this test
+	if err := os.WriteFile(secret, []byte(password+"\n"), 0o644); err != nil { // its own user reads it, in a directory of this test
 		t.Fatal(err)
 	}
 	initialise := command("initdb", "-D", data, "-U", "cofre", "-A", "scram-sha-256", "--pwfile", secret, "-E", "UTF8", "--no-locale", "--no-sync")
@@ -164,7 +164,7 @@ func postgresUser(t *testing.T, dir string) *syscall.Credential {
 	uid, errUID := strconv.ParseUint(who.Uid, 10, 32)
 	gid, errGID := strconv.ParseUint(who.Gid, 10, 32)
 	// The directory above is this test's own, and has to be passed through.
-	if err := errors.Join(errUID, errGID, os.Chmod(filepath.Dir(dir), 0o711), os.Chown(dir, int(uid), int(gid))); err != nil { //nolint:gosec // nothing in it is secret
+	if err := errors.Join(errUID, errGID, os.Chmod(filepath.Dir(dir), 0o711), os.Chown(dir, int(uid), int(gid))); err != nil { // nothing in it is secret
 		t.Fatal(err)
 	}
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}

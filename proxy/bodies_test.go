@@ -3,10 +3,12 @@ package proxy_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,15 +97,39 @@ func TestBodiesArriveHoweverTheyAreCut(t *testing.T) {
 					fmt.Fprintf(c, "%x;x=y\r\n%s\r\n", len(p), p)
 				}
 				io.WriteString(c, "0\r\n\r\n")
-				if got := c.answer(t, r); got.status != 200 || got.closing {
-					t.Fatalf("%s, chunks of %d in pieces of %d: %d %s", mode, chunk, piece, got.status, got.body)
+				if got := c.answer(t, r); got.status != 200 || !got.closing {
+					t.Fatalf("%s, chunks of %d in pieces of %d: %d %s, closing %v", mode, chunk, piece, got.status, got.body, got.closing)
 				}
+				c = s.socket(t)
 				next := s.build(t, request{method: "GET", bucket: b, key: "k"})
 				c.head(next)
 				if got := c.answer(t, next); !bytes.Equal(got.body, body) || got.header.Get("Content-Encoding") != "" {
 					t.Fatalf("%s, chunks of %d in pieces of %d: came back as %d bytes, %v", mode, chunk, piece, len(got.body), got.header)
 				}
 			}
+		}
+	}
+}
+
+// TestAChunkedBodyOverTLSLeavesTheConnectionOpen: without TLS a front end may have seen its end elsewhere, and the connection ends.
+func TestAChunkedBodyOverTLSLeavesTheConnectionOpen(t *testing.T) {
+	s := newSite(t, diskStorage(t), siteConfig{})
+	b := s.bucket(t, "tls")
+	srv := httptest.NewTLSServer(s.handler)
+	defer srv.Close()
+	conn, err := tls.Dial("tcp", srv.Listener.Addr().String(), srv.Client().Transport.(*http.Transport).TLSClientConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c := &socket{conn, bufio.NewReader(conn)}
+	for range 3 {
+		r := s.build(t, request{method: "PUT", bucket: b, key: "k", payload: sigv4test.Payload{Mode: sigv4test.UnsignedTrailer, Data: pattern(1000), Checksum: checksum.CRC32}})
+		framed := bodyOf(t, r)
+		c.head(r, "Transfer-Encoding: chunked")
+		fmt.Fprintf(c, "%x\r\n%s\r\n0\r\n\r\n", len(framed), framed)
+		if got := c.answer(t, r); got.status != 200 || got.closing {
+			t.Fatalf("%d %s, closing %v", got.status, got.body, got.closing)
 		}
 	}
 }
@@ -133,8 +159,12 @@ func TestExpectIsAnsweredOnceAndTheConnectionServesOn(t *testing.T) {
 					} else {
 						c.Write(framed)
 					}
-					if got := c.answer(t, r); got.status != 200 || got.closing {
-						t.Fatalf("%s, %d bytes: %d %s", mode, n, got.status, got.body)
+					got := c.answer(t, r)
+					if got.status != 200 || got.closing != mode.Chunked() {
+						t.Fatalf("%s, %d bytes: %d %s, closing %v", mode, n, got.status, got.body, got.closing)
+					}
+					if got.closing {
+						c = s.socket(t)
 					}
 				}
 			}

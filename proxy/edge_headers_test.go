@@ -54,7 +54,7 @@ func watchedStorage(t *testing.T) *watched {
 	}))
 	t.Cleanup(func() { srv.Close(); d.Close() })
 	w.storage = &storage{endpoint: srv.URL, access: "site", secret: "site-secret"}
-	w.storage.raw = client(srv.URL, "site", "site-secret")
+	w.raw = client(srv.URL, "site", "site-secret")
 	return w
 }
 

@@ -1,9 +1,11 @@
 package proxy_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +29,7 @@ func (s *site) speak(t *testing.T, text string) string {
 		n, err := conn.Read(buf)
 		b.Write(buf[:n])
 		if err != nil {
-			if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("the connection stays open after %q", text[:min(len(text), 200)])
 			}
 			return b.String()

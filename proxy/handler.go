@@ -255,9 +255,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // endsConnection tells requests whose end another reader in front may have seen elsewhere: those with Transfer-Encoding, of
 // which net/http does not tell whether they had a Content-Length as well, and those of HTTP/1.0, of which it ignores
 // Transfer-Encoding. What follows such a request on its connection may be a part of it to that reader, smuggled past it, and
-// is never read as the next request (RFC 9112 section 6.1).
+// is never read as the next request (RFC 9112 section 6.1). Where TLS ends here, the other end is a client, which smuggles nothing
+// past itself, and most SDKs send chunked bodies there: they keep their connection, which is dear to make anew.
 func endsConnection(r *http.Request) bool {
-	return len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1)
+	return len(r.TransferEncoding) > 0 && r.TLS == nil || !r.ProtoAtLeast(1, 1)
 }
 
 // finish closes the books of a request, also of one that a panic ends: http.ErrAbortHandler is how a broken body is

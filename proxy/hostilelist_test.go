@@ -127,7 +127,7 @@ func wantTrueListing(t *testing.T, what string, body []byte, truth map[string]bo
 	t.Helper()
 	var page struct {
 		Contents, Version []struct {
-			Key, ETag, VersionId string //nolint:staticcheck // as S3 spells it
+			Key, ETag, VersionId string // as S3 spells it
 			Size                 int64
 		}
 	}

@@ -111,7 +111,7 @@ func (r *race) run(t *testing.T, round uint64, enabled bool) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			dice := rand.New(rand.NewPCG(round, worker)) //nolint:gosec // a race that can be run again
+			dice := rand.New(rand.NewPCG(round, worker)) // a race that can be run again
 			for range 40 {
 				if t.Failed() {
 					return

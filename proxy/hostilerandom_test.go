@@ -21,7 +21,7 @@ func TestRandomLiesAreNeverBelieved(t *testing.T) {
 	}
 	tried, told, answered := 0, 0, 0
 	for round := range longtest.Rounds(t, 400) {
-		dice := rand.New(rand.NewPCG(uint64(round), 5)) //nolint:gosec // lies that can be told again
+		dice := rand.New(rand.NewPCG(uint64(round), 5)) // lies that can be told again
 		g := galleries[dice.IntN(len(galleries))]
 		state, looks := g.states[dice.IntN(len(g.states))], lookers(g.shape)
 		k := looks[dice.IntN(len(looks))]
@@ -31,7 +31,7 @@ func TestRandomLiesAreNeverBelieved(t *testing.T) {
 			if turns>>(r.n%32)&1 == 0 {
 				return a
 			}
-			dice := rand.New(rand.NewPCG(seed, uint64(r.n))) //nolint:gosec // as above
+			dice := rand.New(rand.NewPCG(seed, uint64(r.n))) // as above
 			for range 1 + dice.IntN(3) {
 				a = g.spoilt(dice, r, a)
 			}

@@ -42,7 +42,7 @@ type neighbour struct {
 // world is what all sites of a test share: they are replicas of one site, on one database and one storage.
 type world struct {
 	clean             *site
-	database, redis   string
+	database          string
 	plain, versioned  string // buckets
 	guarded           string // that of conditional writes, which have all others of their bucket take locks
 	injected, answers int
@@ -56,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	enableVersioning(t, w.clean, w.versioned)
 	t.Cleanup(func() {
 		for _, b := range []string{w.plain, w.versioned, w.guarded, w.clean.system} {
-			w.clean.storage.remove(t, b)
+			w.clean.remove(t, b)
 		}
 	})
 	return w
@@ -192,6 +192,10 @@ func breakLink(t *testing.T, n neighbour) {
 // meet has all operations, at once, meet one fault.
 func (w *world) meet(t *testing.T, n neighbour, f fault) {
 	s, l := n.through(t, w, f)
+	patience := n.patience
+	if f.mild { // everything succeeds in the end, however long it takes
+		patience = tooLong
+	}
 	attempts := w.prepare(t, f)
 	s.warm(t, w)
 	l.suffer(f)
@@ -199,7 +203,7 @@ func (w *world) meet(t *testing.T, n neighbour, f fault) {
 	defer transport.CloseIdleConnections()
 	var asking sync.WaitGroup
 	for i, op := range linkOperations() {
-		asking.Go(func() { attempts[i].got, attempts[i].err = s.tryWithin(t, op.ask(attempts[i]), transport, n.patience) })
+		asking.Go(func() { attempts[i].got, attempts[i].err = s.tryWithin(t, op.ask(attempts[i]), transport, patience) })
 	}
 	asking.Wait()
 	transport.CloseIdleConnections()

@@ -167,7 +167,7 @@ func (s *site) state(t *testing.T, a *attempt) ([]byte, error) {
 		return nil, nil
 	}
 	if got.status != 200 || got.cut != nil {
-		return nil, fmt.Errorf("GET answers %d %s, %v", got.status, got.code, got.cut)
+		return nil, fmt.Errorf("GET answers %d %s, cut: %w", got.status, got.code, got.cut)
 	}
 	if head.status != 200 || head.header.Get("Content-Length") != fmt.Sprint(len(got.body)) || head.header.Get("ETag") != got.header.Get("ETag") || listed != len(got.body) {
 		return nil, fmt.Errorf("GET has %d bytes, ETag %s; HEAD %d %s, ETag %s; LIST %d bytes",

@@ -76,11 +76,11 @@ func TestNoAcknowledgedWriteIsLostWhateverFails(t *testing.T) {
 	links, severe := []*link{toBackend, toStore, toCache}, faults()[4:]
 	injected, writes := 0, atomic.Int64{}
 	for round := range longtest.Rounds(t, 6) {
-		rng := rand.New(rand.NewPCG(uint64(round), 5)) //nolint:gosec // a choice of faults, repeatable
+		rng := rand.New(rand.NewPCG(uint64(round), 5)) // a choice of faults, repeatable
 		var over atomic.Bool
 		var working sync.WaitGroup
 		for i := range writers {
-			rng := rand.New(rand.NewPCG(uint64(round), uint64(100+i))) //nolint:gosec // likewise
+			rng := rand.New(rand.NewPCG(uint64(round), uint64(100+i))) // likewise
 			working.Go(func() {
 				for n := 0; !over.Load(); n++ {
 					s.mixed(t, w, &oracles[i], fmt.Sprintf("mixed/%d-%d", i, rng.IntN(6)), fmt.Sprintf("%d %d %d ", round, i, n), rng, &writes)

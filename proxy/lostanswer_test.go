@@ -87,7 +87,7 @@ func (c *forgetfulConn) Read(p []byte) (int, error) {
 		c.keep -= n
 		return n, nil
 	}
-	c.Conn.Close()
+	c.Close()
 	if c.keep == 0 {
 		return 0, &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
 	}

@@ -302,8 +302,8 @@ func rangeOf(text string, size int) (first, n int, ok, valid bool) {
 	if !is || !dash {
 		return 0, size, false, false
 	}
-	switch {
-	case from == "":
+	switch from {
+	case "":
 		last, err := strconv.Atoi(to)
 		if err != nil || size == 0 && last > 0 {
 			return 0, size, false, false // of an empty object S3 gives all that there is

@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -27,6 +26,7 @@ import (
 	"cofre/keys"
 	"cofre/metadata"
 	"cofre/metadata/postgres"
+	"cofre/metadata/postgres/postgrestest"
 	"cofre/metadata/rediscache"
 	"cofre/metadata/sqlite"
 	"cofre/metadata/storetest"
@@ -260,7 +260,7 @@ func (w *modelWorld) verify(bucket string, faulted bool) error {
 
 // postgresStores gives empty stores in PostgreSQL, each with a cache of its own in Redis.
 func postgresStores(t *testing.T) modelStores {
-	server, redis := storetest.Server(t, "postgres", "COFRE_TEST_POSTGRES"), storetest.Server(t, "redis", "COFRE_TEST_REDIS")
+	redis := storetest.Server(t, "redis", "COFRE_TEST_REDIS")
 	var store metadata.Store
 	cached := func() metadata.Store {
 		cache, err := rediscache.New(lasting{store}, redis, rediscache.Config{Prefix: "cofre-model-" + randomHex(8) + ":"})
@@ -271,7 +271,7 @@ func postgresStores(t *testing.T) modelStores {
 		return cache
 	}
 	empty := func() metadata.Store {
-		opened, err := postgres.Open(t.Context(), postgresDatabase(t, server), postgres.Config{})
+		opened, err := postgres.Open(t.Context(), postgrestest.Database(t), postgres.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -286,23 +286,3 @@ func postgresStores(t *testing.T) modelStores {
 type lasting struct{ metadata.Store }
 
 func (lasting) Close() error { return nil }
-
-// postgresDatabase makes an empty database that ends with the test, and gives its URL.
-func postgresDatabase(t *testing.T, server string) string {
-	name := "cofre_model_" + randomHex(8)
-	run := func(statement string) {
-		conn, err := pgx.Connect(context.Background(), server)
-		if err != nil {
-			t.Fatal("cannot reach PostgreSQL") // the error would show the password
-		}
-		defer conn.Close(context.Background())
-		if _, err := conn.Exec(context.Background(), statement); err != nil {
-			t.Error(err)
-		}
-	}
-	run("CREATE DATABASE " + name)
-	t.Cleanup(func() { run("DROP DATABASE " + name) })
-	u := must(url.Parse(server))
-	u.Path = "/" + name
-	return u.String()
-}

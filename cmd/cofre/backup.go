@@ -44,10 +44,10 @@ func backupCommand(a app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return plan.source.withSite(cmd.Context(), a, func(cfg Config, s *site) error { return makeBackup(cmd.Context(), a, cfg, s, &plan, retention) })
+			return plan.withSite(cmd.Context(), a, func(cfg Config, s *site) error { return makeBackup(cmd.Context(), a, cfg, s, &plan, retention) })
 		},
 	}
-	plan.source.flags(cmd, a)
+	plan.flags(cmd, a)
 	plan.where.targetFlags(cmd, "to", "where to write it")
 	flags := cmd.Flags()
 	flags.IntVar(&plan.keep, "keep", 0, "keep so many of this site's backups there, and remove older ones (backup.keep, where --to is not given)")
@@ -92,7 +92,7 @@ func lineOf(m backup.Manifest, in backup.Place, file string, size int64) madeLin
 }
 
 func makeBackup(ctx context.Context, a app, cfg Config, s *site, plan *backupPlan, retention *backup.Retention) error {
-	plan.where.data = plan.source.data
+	plan.where.data = plan.data
 	in, file, done, err := plan.where.place(ctx, a, cfg)
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ func Create(path string) (*File, error) {
 // Keep gives the file its name once all of it is durable.
 func (f *File) Keep() error {
 	err := f.Sync()
-	if err = errors.Join(err, f.File.Close()); err == nil {
+	if err = errors.Join(err, f.Close()); err == nil {
 		err = link(f.Name(), f.path)
 	}
 	return errors.Join(err, os.Remove(f.Name()))
@@ -42,7 +42,7 @@ func (f *File) Keep() error {
 
 // Discard takes the file away. After Keep it does nothing.
 func (f *File) Discard() {
-	f.File.Close()
+	f.Close()
 	os.Remove(f.Name())
 }
 

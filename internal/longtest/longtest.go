@@ -54,7 +54,7 @@ func Figure(t testing.TB, name string, n int) {
 	if path == "" {
 		return
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // named by who runs the tests
 	if err != nil {
 		t.Fatal(err)
 	}

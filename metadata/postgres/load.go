@@ -62,7 +62,7 @@ func (s *Store) load(ctx context.Context, replace bool, next func() (metadata.Ro
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback(context.WithoutCancel(ctx)) // nothing to do once it is committed
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // nothing to do once it is committed
 	if _, err := tx.Exec(ctx, holdDump); err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (s *Store) dump(ctx context.Context, visit func(metadata.Row) error) error 
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // nothing was written
+	defer func() { _ = tx.Rollback() }() // nothing was written
 	for _, of := range []func(context.Context, *sql.Tx, func(metadata.Row) error) error{dumpSmall, dumpRecordsOf, dumpUploads, dumpRest} {
 		if err := of(ctx, tx, visit); err != nil {
 			return err
