@@ -9,6 +9,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"cofre/internal/source"
 )
 
 // ConnectionsConfig is what Connections are made from.
@@ -123,7 +125,7 @@ func (l *counted) Accept() (net.Conn, error) {
 
 // admit counts a connection, and closes another where that makes room for it. Nil: there is none even for a refusal.
 func (c *Connections) admit(conn net.Conn) *connection {
-	n := &connection{Conn: conn, all: c, source: string(Source(conn.RemoteAddr().String()))}
+	n := &connection{Conn: conn, all: c, source: string(Source(source.Proxies(nil).Client(conn.RemoteAddr().String(), nil)))}
 	victim, ok := c.enter(n)
 	if victim != nil {
 		_ = victim.Close()

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"cofre/internal/source"
 )
 
 // Party is on whose account something is done: parties share fairly what they compete for. It comes from what was verified, or
@@ -20,27 +22,8 @@ type Party string
 // Credential is the party of a verified access key.
 func Credential(accessKeyID string) Party { return Party("key " + accessKeyID) }
 
-// Source is the party of requests without credentials, by the address that they come from: host:port, as net/http gives it. Behind
-// a balancer that is the balancer's. An IPv6 network of 64 bits counts as one address, since each host there has all of it.
-func Source(remote string) Party {
-	at, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return Party("address unknown")
-	}
-	return Party("address " + sourceOf(at.Addr()))
-}
-
-func sourceOf(a netip.Addr) string {
-	a = a.Unmap().WithZone("")
-	if !a.Is6() {
-		return a.String()
-	}
-	network, err := a.Prefix(64)
-	if err != nil {
-		return a.String()
-	}
-	return network.String()
-}
+// Source is the party of requests without credentials, by the address that they come from.
+func Source(a netip.Addr) Party { return Party("address " + source.Of(a).String()) }
 
 // Reason is why something was refused, in a word that is good for a metric.
 type Reason string

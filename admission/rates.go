@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -84,7 +85,7 @@ type Account struct {
 }
 
 // Account gives the account of a verified access key; of the address where that is "". Nil Rates, and parties without limits, have none.
-func (r *Rates) Account(accessKeyID, remote string) *Account {
+func (r *Rates) Account(accessKeyID string, from netip.Addr) *Account {
 	if r == nil {
 		return nil
 	}
@@ -92,7 +93,7 @@ func (r *Rates) Account(accessKeyID, remote string) *Account {
 	if quota == (Quota{}) {
 		return nil
 	}
-	party := Source(remote)
+	party := Source(from)
 	if accessKeyID != "" {
 		party = Credential(accessKeyID)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -34,7 +35,7 @@ func TestNobodyGetsMoreRequestsThanItsRate(t *testing.T) {
 				began := time.Now()
 				for _, gap := range gaps {
 					time.Sleep(time.Duration(gap) * time.Millisecond)
-					err := r.Account("key", "").Request(t.Context())
+					err := r.Account("key", netip.Addr{}).Request(t.Context())
 					if err == nil {
 						let = append(let, time.Since(began))
 						continue
@@ -60,7 +61,7 @@ func TestNobodyGetsMoreRequestsThanItsRate(t *testing.T) {
 // TestARefusalSaysWhenToComeBack: who waits for as long as he was told is let in.
 func TestARefusalSaysWhenToComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		account := ratesOf(admission.Quota{Requests: admission.Rate{PerSecond: 2, Burst: 1}}, nil).Account("key", "")
+		account := ratesOf(admission.Quota{Requests: admission.Rate{PerSecond: 2, Burst: 1}}, nil).Account("key", netip.Addr{})
 		for range 20 {
 			var refused *admission.Refused
 			if err := account.Request(t.Context()); errors.As(err, &refused) {
@@ -87,7 +88,7 @@ func TestStreamsOfOnePartyShareItsBytes(t *testing.T) {
 				var all sync.WaitGroup
 				for range streams {
 					all.Go(func() {
-						account := r.Account("key", "")
+						account := r.Account("key", netip.Addr{})
 						for range each / piece {
 							if err := account.Read(t.Context(), piece); err != nil {
 								t.Error(err)
@@ -110,19 +111,19 @@ func TestStreamsOfOnePartyShareItsBytes(t *testing.T) {
 
 func TestPartiesAndAddressesAreCountedApart(t *testing.T) {
 	r := ratesOf(admission.Quota{Requests: admission.Rate{PerSecond: 0.001, Burst: 1}}, nil)
-	for _, who := range [][2]string{{"a", "192.0.2.1:1"}, {"b", "192.0.2.1:1"}, {"", "192.0.2.1:1"}, {"", "192.0.2.2:1"}} {
-		account := r.Account(who[0], who[1])
+	for _, who := range [][2]string{{"a", "192.0.2.1"}, {"b", "192.0.2.1"}, {"", "192.0.2.1"}, {"", "192.0.2.2"}} {
+		account := r.Account(who[0], netip.MustParseAddr(who[1]))
 		if err := account.Request(t.Context()); err != nil {
 			t.Errorf("%v: %v", who, err)
 		}
-		wantRefused(t, r.Account(who[0], "192.0.2.1:7").Request(t.Context()), admission.ReasonRate)
+		wantRefused(t, r.Account(who[0], netip.MustParseAddr("192.0.2.1")).Request(t.Context()), admission.ReasonRate)
 	}
 }
 
 func TestAddressesFromEverywhereDoNotFillMemory(t *testing.T) {
 	r := ratesOf(admission.Quota{Requests: admission.Rate{PerSecond: 1, Burst: 1}}, nil)
 	for i := range 50_000 {
-		r.Account("", fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255))
+		r.Account("", netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
 	}
 	if n := r.Accounts(); n > 10_000 {
 		t.Errorf("%d accounts are kept", n)
@@ -148,7 +149,7 @@ func (s *shared) Take(context.Context, string, float64, admission.Rate, bool) (t
 func TestWithoutRedisEachReplicaAllowsItsShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		redis := &shared{replicas: 4}
-		account := ratesOf(admission.Quota{Requests: admission.Rate{PerSecond: 100, Burst: 100}}, redis).Account("key", "")
+		account := ratesOf(admission.Quota{Requests: admission.Rate{PerSecond: 100, Burst: 100}}, redis).Account("key", netip.Addr{})
 		let := func() (n int) {
 			for range 10_000 {
 				if account.Request(t.Context()) == nil {

@@ -67,7 +67,7 @@ func (h *Handler) meter(rq *request) error {
 	if rq.auth != nil {
 		accessKeyID = rq.auth.AccessKeyID()
 	}
-	account := h.cfg.Rates.Account(accessKeyID, rq.RemoteAddr)
+	account := h.cfg.Rates.Account(accessKeyID, rq.from)
 	if err := account.Request(rq.Context()); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (h *Handler) meter(rq *request) error {
 // party is on whose account a request is: its credential's, which has been verified, or its address's.
 func (rq *request) party() admission.Party {
 	if rq.auth == nil || rq.auth.Anonymous() {
-		return admission.Source(rq.RemoteAddr)
+		return admission.Source(rq.from)
 	}
 	return admission.Credential(rq.auth.AccessKeyID())
 }

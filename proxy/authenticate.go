@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"cofre/access"
+	"cofre/internal/source"
 	"cofre/s3api"
 	"cofre/sigv4"
 )
@@ -46,16 +46,16 @@ func (h *Handler) authenticateForm(rq *request, form *form) (policy *sigv4.PostP
 // attempt verifies, unless the source has failed too often lately, and counts how it went. What it finds out is rq.auth and
 // rq.who. All that a client can learn from an answer is what S3 tells by its code: whether there is such an access key.
 func (h *Handler) attempt(rq *request, claimed string, verify func() error) (err error) {
-	source := access.Source(rq.from)
+	from := source.Of(rq.from)
 	if claimed != "" && h.cfg.Attempts != nil {
-		if wait := h.cfg.Attempts.Wait(source, claimed); wait > 0 {
+		if wait := h.cfg.Attempts.Wait(from, claimed); wait > 0 {
 			h.metrics.authRefused.Inc()
 			return s3api.ErrSlowDown.With("Too many requests of your address have failed to authenticate. Wait before the next one.").
 				WithHeader("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 		}
 	}
 	if err = verify(); err != nil {
-		h.failedAttempt(source, claimed, err)
+		h.failedAttempt(from, claimed, err)
 		return err
 	}
 	if rq.auth.Anonymous() {
@@ -67,13 +67,13 @@ func (h *Handler) attempt(rq *request, claimed string, verify func() error) (err
 	}
 	rq.event.Identity = rq.who.AccessKeyID
 	if h.cfg.Attempts != nil {
-		h.cfg.Attempts.Succeeded(source, claimed)
+		h.cfg.Attempts.Succeeded(from, claimed)
 	}
 	return nil
 }
 
 // failedAttempt counts the two failures by which somebody who guesses learns something.
-func (h *Handler) failedAttempt(source netip.Prefix, claimed string, err error) {
+func (h *Handler) failedAttempt(from netip.Prefix, claimed string, err error) {
 	unknown := errors.Is(err, sigv4.ErrUnknownAccessKey)
 	switch {
 	case unknown:
@@ -83,10 +83,10 @@ func (h *Handler) failedAttempt(source netip.Prefix, claimed string, err error) 
 	default:
 		return
 	}
-	if h.cfg.Attempts == nil || !h.cfg.Attempts.Failed(source, claimed) {
+	if h.cfg.Attempts == nil || !h.cfg.Attempts.Failed(from, claimed) {
 		return
 	}
-	g := Guessing{Source: source, AccessKeyID: claimed}
+	g := Guessing{Source: from, AccessKeyID: claimed}
 	if unknown {
 		g.AccessKeyID = ""
 	}

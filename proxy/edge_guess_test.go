@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cofre/access"
+	"cofre/internal/source"
 	"cofre/proxy"
 	"cofre/sigv4/sigv4test"
 )
@@ -49,7 +50,7 @@ func TestGuessingIsSlowedAndTheOwnerIsNot(t *testing.T) {
 	s := newSite(t, diskStorage(t), siteConfig{
 		attempts: access.NewAttempts(access.AttemptsConfig{KeyFailures: 3, SourceFailures: 6, LongestWait: time.Hour}),
 		guessing: func(g proxy.Guessing) { told = append(told, g) },
-		proxies:  access.Proxies{netip.MustParsePrefix("127.0.0.0/8")},
+		proxies:  source.Proxies{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	b := s.bucket(t, "guessed")
 	s.putRaw(t, b, "k", []byte("the body"), nil).want(t, 200, "")

@@ -15,6 +15,7 @@ import (
 
 	"cofre/access"
 	"cofre/admission"
+	"cofre/internal/source"
 	"cofre/keys"
 	"cofre/metadata"
 	"cofre/s3api"
@@ -113,7 +114,7 @@ type Config struct {
 	// Attempts slows down who guesses credentials. Nil: nobody is slowed.
 	Attempts *access.Attempts
 	// Proxies are the balancers in front, by whose word sources are told apart.
-	Proxies access.Proxies
+	Proxies source.Proxies
 	Backend Backend
 	Store   metadata.Store
 	Ring    Ring

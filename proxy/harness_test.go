@@ -31,6 +31,7 @@ import (
 	"cofre/admission"
 	"cofre/backend"
 	"cofre/backend/disk"
+	"cofre/internal/source"
 	"cofre/keys"
 	"cofre/metadata"
 	"cofre/metadata/sqlite"
@@ -131,7 +132,7 @@ type siteConfig struct {
 	// attempts slows down who guesses, and guessing is told; proxies are believed.
 	attempts *access.Attempts
 	guessing func(proxy.Guessing)
-	proxies  access.Proxies
+	proxies  source.Proxies
 }
 
 func newSite(t *testing.T, st *storage, cfg siteConfig) *site {

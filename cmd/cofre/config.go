@@ -261,7 +261,7 @@ type RateConfig struct {
 	// Access key, or a pattern in which * is any run of characters and ? any one.
 	AccessKey string `yaml:"access_key" example:"\"backup-*\""`
 	// The entry is for requests without credentials instead, each address (each /64 network of IPv6) by itself. Behind a balancer
-	// all have the balancer's.
+	// that authentication.trusted_proxies does not name, all have the balancer's.
 	Anonymous bool `yaml:"anonymous"`
 	// Requests in a second; more get 503 SlowDown with a Retry-After. 0: no limit.
 	Requests int `yaml:"requests"`

@@ -9,6 +9,7 @@ import (
 	"cofre/access"
 	"cofre/admission"
 	"cofre/backend"
+	from "cofre/internal/source"
 	"cofre/proxy"
 )
 
@@ -129,8 +130,8 @@ func (c AuthenticationConfig) attempts() *access.Attempts {
 }
 
 // proxies leaves out what is no network: the check of the configuration has refused it by name.
-func (c AuthenticationConfig) proxies() access.Proxies {
-	var p access.Proxies
+func (c AuthenticationConfig) proxies() from.Proxies {
+	var p from.Proxies
 	for _, text := range c.TrustedProxies {
 		if network, err := parseNetwork(text); err == nil {
 			p = append(p, network)

@@ -3,6 +3,7 @@ package rediscache_test
 import (
 	"crypto/rand"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -31,7 +32,7 @@ func TestReplicasShareOneRate(t *testing.T) {
 		rates := admission.NewRates(admission.RatesConfig{Of: func(string) admission.Quota { return quota }, Shared: openRates(t, url, prefix)})
 		all.Go(func() {
 			for range 100 {
-				if rates.Account("key", "").Request(t.Context()) == nil {
+				if rates.Account("key", netip.Addr{}).Request(t.Context()) == nil {
 					let.Add(1)
 				}
 			}
@@ -95,7 +96,7 @@ func TestADeadRedisIsLeftAlone(t *testing.T) {
 	rates := admission.NewRates(admission.RatesConfig{Of: func(string) admission.Quota { return quota }, Shared: r})
 	let := 0
 	for range 200 {
-		account := rates.Account("key", "")
+		account := rates.Account("key", netip.Addr{})
 		must(t, account.Write(t.Context(), 1))
 		if account.Request(t.Context()) == nil {
 			let++

@@ -1,4 +1,5 @@
-package access
+// Package source says where a request comes from, and which addresses count as one.
+package source
 
 import (
 	"net/netip"
@@ -57,16 +58,17 @@ func parseForwarded(s string) (netip.Addr, bool) {
 	return a.Unmap().WithZone(""), err == nil
 }
 
-// Source gives what an address's failures are counted by: an IPv4 address itself, of an IPv6 address the /64, which is what
-// one customer has at least.
-func Source(a netip.Addr) netip.Prefix {
+// Of gives what an address is counted by: an IPv4 address itself, of an IPv6 address the /64, which is what one customer has at
+// least. It is the zero Prefix for the zero Addr.
+func Of(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
 	bits := a.BitLen()
 	if a.Is6() {
 		bits = 64
 	}
 	prefix, err := a.Prefix(bits)
 	if err != nil {
-		return netip.Prefix{} // of the zero Addr
+		return netip.Prefix{}
 	}
 	return prefix
 }
