@@ -13,6 +13,9 @@ IMAGE ?= cofre:$(VERSION)
 GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := .tools/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 
+# The suites whose short form goes far without the race detector, and a share as far with it (internal/longtest).
+SUITES = Sequence|AFaultLeaves|HaveAnOrder|NoLie|RandomLies|NoHonestRace|WhateverTheWay|WhatTheWay|WhateverFails|FlippedByte|ComesBackAsItWas|AnswerIsLost
+
 # Everything but the end-to-end suite, which runs after it: it measures memory and kills processes, and wants the machine.
 PACKAGES = $$(go list ./... | grep -v '^cofre/e2e$$')
 TEST_FLAGS ?=
@@ -57,7 +60,9 @@ check-long:
 check: ## the tests of `make test` against the services that the COFRE_TEST_* environment names
 	go vet ./...
 	@figures=$$(mktemp); export COFRE_TEST_FIGURES="$$figures"; status=0; \
-	{ go test -race -timeout 30m $(TEST_FLAGS) $(PACKAGES) && go test -timeout 30m $(E2E_FLAGS) ./e2e/; } || status=$$?; \
+	{ go test -race -timeout 45m $(TEST_FLAGS) $(PACKAGES) && \
+	  go test -timeout 30m $(TEST_FLAGS) -run '$(SUITES)' ./backup/ ./metadata/postgres/ ./proxy/ && \
+	  go test -timeout 45m $(E2E_FLAGS) ./e2e/; } || status=$$?; \
 	deploy/testenv/figures "$$figures"; rm -f "$$figures"; exit $$status
 	@if command -v softhsm2-util >/dev/null && command -v "$$(go env CC)" >/dev/null; then $(MAKE) --no-print-directory test-pkcs11; \
 	else echo 'no SoftHSM (softhsm2) or no C compiler: the PKCS#11 guard is not tested' >&2; fi

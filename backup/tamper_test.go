@@ -70,6 +70,9 @@ func TestEveryFlippedByteIsRefused(t *testing.T) {
 	tried := 0
 	for round := range longtest.Rounds(t, 1) {
 		for at := range good {
+			if longtest.Raced && (at+round)%10 != 0 {
+				continue
+			}
 			bad := slices.Clone(good)
 			bad[at] ^= []byte{0x01, 0x80, 0x20, 0xff}[(at+round)%4]
 			if _, _, err := backup.Check(t.Context(), bad, backup.Only(site.Card()), site); err == nil {

@@ -150,7 +150,7 @@ func TestNoLieOfTheStorageIsBelieved(t *testing.T) {
 			tried, told := 0, 0
 			for i, x := range falsehoods {
 				lie := x.lie(g.shape)
-				if lie == nil {
+				if lie == nil || longtest.Raced && (i+at)%10 != 0 {
 					continue
 				}
 				for cell := range len(g.states) * len(looks) {

@@ -14,6 +14,8 @@ var modelS3Keys = []string{"k", "dir/k", "dir/l", "é +&%"}
 type drawing struct {
 	faults bool
 	rgw    bool // fewer and smaller things
+	// sequences is how many are played in a round; 0 for as many as rapid does.
+	sequences int
 }
 
 // script draws a sequence of steps.

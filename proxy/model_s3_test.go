@@ -1,6 +1,8 @@
 package proxy_test
 
 import (
+	"cmp"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -32,7 +34,7 @@ func TestAFaultLeavesTheOldOrTheNewState(t *testing.T) {
 func TestSequencesOverPostgreSQLAndRedis(t *testing.T) {
 	t.Parallel()
 	for range longtest.Rounds(t, 1) {
-		playRandom(t, drawing{faults: true}, func(t *testing.T) *modelWorld { return diskWorld(t, postgresStores(t)) })
+		playRandom(t, drawing{faults: true, sequences: 40}, func(t *testing.T) *modelWorld { return diskWorld(t, postgresStores(t)) })
 	}
 }
 
@@ -40,19 +42,22 @@ func TestSequencesOverPostgreSQLAndRedis(t *testing.T) {
 func TestSequencesOverCephRGW(t *testing.T) {
 	t.Parallel()
 	for range longtest.Rounds(t, 1) {
-		playRandom(t, drawing{rgw: true, faults: true}, func(t *testing.T) *modelWorld { return rgwWorld(t, postgresStores(t)) })
+		playRandom(t, drawing{rgw: true, faults: true, sequences: 20}, func(t *testing.T) *modelWorld { return rgwWorld(t, postgresStores(t)) })
 	}
 }
 
-// playRandom plays sequences in a world of their own: as many as rapid does (-rapid.checks, 100), fewer against the real RGW.
+// playRandom plays sequences in a world of their own: as many as rapid does (-rapid.checks, 100), or those that the drawing says.
 func playRandom(t *testing.T, d drawing, open func(t *testing.T) *modelWorld) {
 	t.Helper()
 	t.Run("round", func(t *testing.T) {
 		w := open(t)
-		n, failed := 0, false
+		n, most, failed := 0, math.MaxInt, false
+		if d.sequences > 0 || longtest.Raced {
+			most = longtest.Share(cmp.Or(d.sequences, 100))
+		}
 		rapid.Check(t, func(rt *rapid.T) {
 			script := d.script().Draw(rt, "script")
-			if n++; d.rgw && n > rgwSequences && !failed { // once one has failed it is made shorter
+			if n++; n > most && !failed { // once one has failed it is made shorter
 				return
 			}
 			if err := w.play(script); err != nil {
@@ -63,9 +68,6 @@ func playRandom(t *testing.T, d drawing, open func(t *testing.T) *modelWorld) {
 		w.done()
 	})
 }
-
-// rgwSequences is how many sequences a round against the real RGW plays.
-const rgwSequences = 25
 
 // done looks once more at what the storage got, and tells what was done.
 func (w *modelWorld) done() {

@@ -1,5 +1,6 @@
 // Package longtest decides how far a test goes that could go on for ever, and collects the figures that it reaches. `make test` runs
-// the short form of each, `make test-long` goes on for LONG with each (COFRE_TEST_LONG, a duration). It is for tests only.
+// the short form of each, once without the race detector and a share of it with; `make test-long` goes on for LONG with each
+// (COFRE_TEST_LONG, a duration). It is for tests only.
 package longtest
 
 import (
@@ -31,11 +32,20 @@ func Long(t testing.TB) (time.Duration, bool) {
 	return d, true
 }
 
-// Rounds numbers the rounds of a test from 0: short of them, or in the long form at least as many and on until the time is over. It
-// ends early once the test has failed.
+// Share is how many of n the short form does: all of them, or a tenth under the race detector, and at least one.
+func Share(n int) int {
+	if Raced {
+		return max(1, n/10)
+	}
+	return n
+}
+
+// Rounds numbers the rounds of a test from 0: Share(short) of them, or in the long form at least as many and on until the time is
+// over. It ends early once the test has failed.
 func Rounds(t testing.TB, short int) iter.Seq[int] {
 	t.Helper()
 	long, _ := Long(t)
+	short = Share(short)
 	return func(yield func(int) bool) {
 		began := time.Now()
 		for i := 0; i < short || time.Since(began) < long; i++ {

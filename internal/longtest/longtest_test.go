@@ -22,14 +22,14 @@ func count(t *testing.T, short int, each time.Duration) (n int) {
 
 func TestRoundsAreAsManyAsAskedAndGoOnInTheLongForm(t *testing.T) {
 	t.Setenv("COFRE_TEST_LONG", "")
-	if n := count(t, 3, 0); n != 3 {
+	if n := count(t, 30, 0); n != longtest.Share(30) {
 		t.Errorf("short: %d", n)
 	}
 	t.Setenv("COFRE_TEST_LONG", "30ms")
 	if n := count(t, 1, time.Millisecond); n < 2 {
 		t.Errorf("long: %d", n)
 	}
-	if n := count(t, 5, 10*time.Millisecond); n < 5 {
+	if n := count(t, 5, 10*time.Millisecond); n < longtest.Share(5) {
 		t.Errorf("slow rounds: %d, fewer than the short form", n)
 	}
 }
