@@ -115,8 +115,9 @@ func (h *Handler) judgeEarly(ctx context.Context, rq *request, n newObject) (htt
 
 // conditionLost names what became of a conditional write that the backend did not take. Its refusal of a condition that
 // cofre had judged good means that another writer was quicker; RGW tells losers so by 500, too, so after a breakdown the
-// condition is judged once more: where it does not hold any longer, that is the answer.
-func (h *Handler) conditionLost(ctx context.Context, rq *request, n newObject, err error) error {
+// condition is judged once more: where it does not hold any longer, that is the answer. Unless it is this very write that
+// stands there now: then it was not lost, but its answer was, and the client is told to ask again.
+func (h *Handler) conditionLost(ctx context.Context, rq *request, n newObject, raw metadata.Envelope, err error) error {
 	switch {
 	case n.conds.Empty():
 		return err
@@ -125,7 +126,8 @@ func (h *Handler) conditionLost(ctx context.Context, rq *request, n newObject, e
 	case answerTo(err).Status != http.StatusServiceUnavailable:
 		return err
 	}
-	if _, lost := h.judge(ctx, rq, n.target, n.conds, h.store.ByEnvelope); hasStatus(lost, http.StatusPreconditionFailed) {
+	now, lost := h.judge(ctx, rq, n.target, n.conds, h.store.ByEnvelope)
+	if hasStatus(lost, http.StatusPreconditionFailed) && now.envelope != raw {
 		return lost
 	}
 	return err

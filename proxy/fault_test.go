@@ -377,6 +377,29 @@ func TestTheSystemBucketsTroubleIsNotTheClients(t *testing.T) {
 	}
 }
 
+// TestAConditionalPutWhoseAnswerWasLostIsNotToldThatItLost loses the answer of a PUT that was done, and that of the first look behind it.
+func TestAConditionalPutWhoseAnswerWasLostIsNotToldThatItLost(t *testing.T) {
+	s, m := meddled(t, siteConfig{})
+	b := s.bucket(t, "won")
+	s.put(t, b, "warm", nil)
+	var lost atomic.Int32
+	m.after = func(rq *proxy.BackendRequest, resp *proxy.BackendResponse, err error) (*proxy.BackendResponse, error) {
+		if rq.Key == "k" && (rq.Method == http.MethodPut || lost.Load() == 1) {
+			lost.Add(1)
+			if err == nil {
+				resp.Body.Close()
+			}
+			return nil, proxy.ErrBackendUnavailable
+		}
+		return resp, err
+	}
+	_, err := s.client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &b, Key: str("k"), IfNoneMatch: str("*"), Body: strings.NewReader("mine")})
+	wantCode(t, err, "SlowDown")
+	if got := s.get(t, b, "k"); string(got) != "mine" || lost.Load() != 2 {
+		t.Fatalf("%q, %d answers lost", got, lost.Load())
+	}
+}
+
 // TestDeleteObjectsBelievesOnlyWhatItAskedFor has the storage name an object that nobody deleted, and leave one out.
 func TestDeleteObjectsBelievesOnlyWhatItAskedFor(t *testing.T) {
 	s, m := meddled(t, siteConfig{})

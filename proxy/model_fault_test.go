@@ -55,6 +55,10 @@ func (m *modelS3) faultyOutcomes(c *modelCall, all []outcome) (more []outcome) {
 			next.buckets[c.Bucket].uploads[c.uploadID] = up
 			more = append(more, outcome{unanswered, next}, outcome{noSuchUpload, all[0].next}) // sent again, and gone by then
 		}
+	case "drop":
+		if all[0].want.status == 204 {
+			more = append(more, outcome{refused(404, "NoSuchBucket"), all[0].next}) // sent again, and gone by then
+		}
 	case "complete":
 		more = m.halfCompletes(c, all)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cofre/keys"
+	"cofre/metadata"
 	"cofre/s3api"
 )
 
@@ -18,6 +19,7 @@ type standing struct {
 	backendETag string
 	size        int64 // in plaintext bytes
 	modified    time.Time
+	envelope    metadata.Envelope // empty for what has none
 	// unread is why nothing but its existence is known: this site cannot open it, and has no record of it.
 	unread error
 }
@@ -28,7 +30,7 @@ func (h *Handler) stands(ctx context.Context, rd reading, t target, lookup looku
 	var plain *unsealedObject
 	switch {
 	case err == nil:
-		return standing{exists: true, etag: rec.ETag, backendETag: rec.BackendETag, size: rec.Size, modified: lastModifiedOf(header)}, nil
+		return standing{exists: true, etag: rec.ETag, backendETag: rec.BackendETag, size: rec.Size, modified: lastModifiedOf(header), envelope: rec.Envelope}, nil
 	case errors.As(err, &plain):
 		etag := unquote(plain.header.Get("ETag"))
 		return standing{exists: true, etag: etag, backendETag: etag, size: plain.size, modified: lastModifiedOf(plain.header)}, nil

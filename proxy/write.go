@@ -82,7 +82,7 @@ func (h *Handler) write(ctx context.Context, rq *request, n newObject) (*written
 	})
 	header, err := h.settle(commit, rq, n.target, sealed.raw, resp, err)
 	if err != nil {
-		return nil, h.conditionLost(ctx, rq, n, err)
+		return nil, h.conditionLost(ctx, rq, n, sealed.raw, err)
 	}
 	rec := &metadata.Record{
 		Bucket: n.Bucket, Key: n.Key, VersionID: versionOf(header), Envelope: sealed.raw, BackendETag: unquote(header.Get("ETag")),
