@@ -41,17 +41,18 @@ func newBackupKeeper(s *site, cfg Config, log *zap.Logger, registry prometheus.R
 		return nil
 	}
 	f := promauto.With(registry)
-	gauge := func(name, help string) prometheus.Gauge {
-		return f.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
-	}
-	gauge("cofre_backup_interval_seconds", "How often the configuration wants a backup of the metadata store.").Set(cfg.Backup.Every.Seconds())
+	f.NewGauge(prometheus.GaugeOpts{
+		Name: "cofre_backup_interval_seconds", Help: "How often the configuration wants a backup of the metadata store.",
+	}).Set(cfg.Backup.Every.Seconds())
 	return &backupKeeper{
 		site: s, cfg: cfg, log: log,
-		last: gauge("cofre_backup_last_success_timestamp_seconds",
-			"When the last backup of the metadata store was made and read back, by any replica or command; 0 for never."),
-		size:     gauge("cofre_backup_last_size_bytes", "Size of the last backup."),
-		rows:     gauge("cofre_backup_last_rows", "Rows in the last backup."),
-		seconds:  gauge("cofre_backup_last_duration_seconds", "How long the last backup took, reading back included."),
+		last: f.NewGauge(prometheus.GaugeOpts{
+			Name: "cofre_backup_last_success_timestamp_seconds",
+			Help: "When the last backup of the metadata store was made and read back, by any replica or command; 0 for never.",
+		}),
+		size:     f.NewGauge(prometheus.GaugeOpts{Name: "cofre_backup_last_size_bytes", Help: "Size of the last backup."}),
+		rows:     f.NewGauge(prometheus.GaugeOpts{Name: "cofre_backup_last_rows", Help: "Rows in the last backup."}),
+		seconds:  f.NewGauge(prometheus.GaugeOpts{Name: "cofre_backup_last_duration_seconds", Help: "How long the last backup took, reading back included."}),
 		failures: f.NewCounter(prometheus.CounterOpts{Name: "cofre_backup_failures_total", Help: "Backups that this replica began and that failed."}),
 	}
 }
