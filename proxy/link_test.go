@@ -8,8 +8,6 @@ import (
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
-
-	"cofre/internal/longtest"
 )
 
 // link is the way from cofre to one of its neighbours, or from a client to cofre, where a network can fail.
@@ -112,9 +110,6 @@ func faults() []fault {
 	}
 	for _, n := range []int{0, 250, 900, 70_000} {
 		all = append(all, fault{name: fmt.Sprint("cut after receiving ", n), toxics: []string{toxic("limit_data", "downstream", fmt.Sprintf(`"bytes": %d`, n))}})
-	}
-	if longtest.Raced { // all of them are met without the race detector
-		return []fault{all[0], all[4], all[8], all[12]}
 	}
 	return all
 }

@@ -176,7 +176,10 @@ func breakLink(t *testing.T, n neighbour) {
 	w := &world{}
 	t.Run("suffers", func(t *testing.T) {
 		*w = *newWorld(t)
-		for _, f := range faults() {
+		for i, f := range faults() {
+			if longtest.Raced && i%4 != 0 {
+				continue // all of them are met without the race detector
+			}
 			t.Run(f.name, func(t *testing.T) { w.meet(t, n, f) })
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -223,8 +224,9 @@ func (h *Handler) settle(c *commit, rq *request, t target, raw metadata.Envelope
 		resp.Body.Close()
 		return resp.Header, nil
 	}
-	if c.n.conds.Empty() {
-		err = outOfPlace(err) // with If-Match it is S3's word for there being nothing to match
+	// With If-Match it is S3's word for there being nothing to match, with grants RGW's for a grantee that it does not know.
+	if c.n.conds.Empty() && !slices.ContainsFunc(aclHeaders[1:], func(name string) bool { return c.n.header.Get(name) != "" }) {
+		err = outOfPlace(err)
 	}
 	if !c.begun() || !errors.Is(err, ErrBackendUnavailable) {
 		return nil, err
