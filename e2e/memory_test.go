@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	// manyRequests is below the default of limits.requests.
+	// manyRequests is what one client has in flight at once.
 	manyRequests = 1000
 	// memoryAtRest, memoryPerRequest: what docs/RELIABILITY.md states as the most that a process holds.
 	memoryAtRest     = 110 * mib
@@ -38,7 +38,9 @@ const (
 // few chunks each, and it is given back.
 func TestMemoryIsFlatForAThousandRequests(t *testing.T) {
 	storage, backend := newForgetful(t)
-	r := newSiteAs(t, backend, "").start(t, "cofre")
+	s := newSiteAs(t, backend, "")
+	s.moreConfig = "limits: {requests: 2048, memory: 2GiB}\n" // one credential alone gets four fifths
+	r := s.start(t, "cofre")
 	bucket := r.bucket(t, "memory")
 	client := r.clientOfMany(manyRequests)
 	const size = 1 * mib
