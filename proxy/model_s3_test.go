@@ -16,7 +16,7 @@ import (
 // wants each answered as the model of S3 says; then all that can be seen must be as the model has it.
 func TestEverySequenceOfRequestsIsAnsweredAsS3Would(t *testing.T) {
 	t.Parallel()
-	for range longtest.Rounds(t, 3) {
+	for range longtest.Rounds(t, 10) {
 		playRandom(t, drawing{}, func(t *testing.T) *modelWorld { return diskWorld(t, sqliteStores(t)) })
 	}
 }
@@ -25,7 +25,7 @@ func TestEverySequenceOfRequestsIsAnsweredAsS3Would(t *testing.T) {
 // answer was lost has happened or has not: which of the two, every later answer has to agree on.
 func TestAFaultLeavesTheOldOrTheNewState(t *testing.T) {
 	t.Parallel()
-	for range longtest.Rounds(t, 5) {
+	for range longtest.Rounds(t, 10) {
 		playRandom(t, drawing{faults: true}, func(t *testing.T) *modelWorld { return diskWorld(t, sqliteStores(t)) })
 	}
 }
