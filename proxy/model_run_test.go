@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -169,6 +170,22 @@ func distinct(states []*modelS3) []*modelS3 {
 
 // send sends the call as its client.
 func (r *modelRun) send(c *modelCall) (reply, error) {
+	got, err := r.sendOnce(c)
+	for try := 1; c.Fault == "" && try < 30; try++ {
+		// RGW 16 refuses a body now and then without a word; a store that has just been down says so until it was looked at again; and
+		// who sends on after a refusal may find the connection closed. All of it is sent again, as SDKs do.
+		refused := err == nil && (got.code == "ServiceUnavailable" || r.w.dialect.rgw && got.code == "SlowDown" && try < 4)
+		if !refused && (err == nil || c.Spoil != "signature") {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+		got, err = r.sendOnce(c)
+	}
+	return got, err
+}
+
+// sendOnce sends a call once.
+func (r *modelRun) sendOnce(c *modelCall) (reply, error) {
 	rq := r.request(c)
 	switch c.Spoil {
 	case "signature":
@@ -176,11 +193,7 @@ func (r *modelRun) send(c *modelCall) (reply, error) {
 	case "gone":
 		rq.spoil = goAway
 	}
-	got, err := r.w.exchange(r.w.replicas[c.At%len(r.w.replicas)], rq)
-	for try := 1; r.w.dialect.rgw && err == nil && got.code == "SlowDown" && c.Fault == "" && try < 4; try++ {
-		got, err = r.w.exchange(r.w.replicas[c.At%len(r.w.replicas)], r.request(c)) // RGW 16 refuses a body now and then without a word
-	}
-	return got, err
+	return r.w.exchange(r.w.replicas[c.At%len(r.w.replicas)], rq)
 }
 
 // bucket gives the name of a bucket of this sequence.

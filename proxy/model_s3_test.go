@@ -16,8 +16,8 @@ import (
 // wants each answered as the model of S3 says; then all that can be seen must be as the model has it.
 func TestEverySequenceOfRequestsIsAnsweredAsS3Would(t *testing.T) {
 	t.Parallel()
-	for range longtest.Rounds(t, 10) {
-		playRandom(t, drawing{}, func(t *testing.T) *modelWorld { return diskWorld(t, sqliteStores(t)) })
+	for round := range longtest.Rounds(t, 10) {
+		playRandom(t, round, drawing{}, func(t *testing.T) *modelWorld { return diskWorld(t, sqliteStores(t)) })
 	}
 }
 
@@ -25,29 +25,29 @@ func TestEverySequenceOfRequestsIsAnsweredAsS3Would(t *testing.T) {
 // answer was lost has happened or has not: which of the two, every later answer has to agree on.
 func TestAFaultLeavesTheOldOrTheNewState(t *testing.T) {
 	t.Parallel()
-	for range longtest.Rounds(t, 10) {
-		playRandom(t, drawing{faults: true}, func(t *testing.T) *modelWorld { return diskWorld(t, sqliteStores(t)) })
+	for round := range longtest.Rounds(t, 3) {
+		playRandom(t, round, drawing{faults: true}, func(t *testing.T) *modelWorld { return diskWorld(t, sqliteStores(t)) })
 	}
 }
 
 // TestSequencesOverPostgreSQLAndRedis plays the same with the store of production.
 func TestSequencesOverPostgreSQLAndRedis(t *testing.T) {
 	t.Parallel()
-	for range longtest.Rounds(t, 1) {
-		playRandom(t, drawing{faults: true, sequences: 40}, func(t *testing.T) *modelWorld { return diskWorld(t, postgresStores(t)) })
+	for round := range longtest.Rounds(t, 1) {
+		playRandom(t, round, drawing{faults: true, sequences: 40}, func(t *testing.T) *modelWorld { return diskWorld(t, postgresStores(t)) })
 	}
 }
 
 // TestSequencesOverCephRGW plays the same against the real Ceph RGW, with the store of production.
 func TestSequencesOverCephRGW(t *testing.T) {
 	t.Parallel()
-	for range longtest.Rounds(t, 1) {
-		playRandom(t, drawing{rgw: true, faults: true, sequences: 20}, func(t *testing.T) *modelWorld { return rgwWorld(t, postgresStores(t)) })
+	for round := range longtest.Rounds(t, 1) {
+		playRandom(t, round, drawing{rgw: true, faults: true, sequences: 20}, func(t *testing.T) *modelWorld { return rgwWorld(t, postgresStores(t)) })
 	}
 }
 
 // playRandom plays sequences in a world of their own: as many as rapid does (-rapid.checks, 100), or those that the drawing says.
-func playRandom(t *testing.T, d drawing, open func(t *testing.T) *modelWorld) {
+func playRandom(t *testing.T, round int, d drawing, open func(t *testing.T) *modelWorld) {
 	t.Helper()
 	t.Run("round", func(t *testing.T) {
 		w := open(t)
@@ -56,6 +56,9 @@ func playRandom(t *testing.T, d drawing, open func(t *testing.T) *modelWorld) {
 			most = longtest.Share(cmp.Or(d.sequences, 100))
 		}
 		rapid.Check(t, func(rt *rapid.T) {
+			for range round { // with one seed for all rounds (TestMain), each has sequences of its own all the same
+				rapid.Bool().Draw(rt, "round")
+			}
 			script := d.script().Draw(rt, "script")
 			if n++; n > most && !failed { // once one has failed it is made shorter
 				return
