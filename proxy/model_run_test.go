@@ -108,7 +108,8 @@ func (r *modelRun) disarm(c *modelCall) (struck bool) {
 		return false
 	}
 	struck = r.w.link.disarm()
-	struck = r.w.store.disarm() || r.w.store.down.Swap(false) || struck
+	down, hit := r.w.store.down.Swap(false), r.w.store.disarm() // both, whatever the one says: a store must not stay down
+	struck = down || hit || struck
 	r.faulted = r.faulted || struck
 	return struck
 }
