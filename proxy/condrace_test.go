@@ -144,6 +144,21 @@ func TestTheFirstConditionWaitsUntilAllWritersKnow(t *testing.T) {
 	}
 }
 
+// TestAConditionWaitsWhateverAWriterHasSeen: that a writer without a condition has met the guard says nothing of the other replicas.
+func TestAConditionWaitsWhateverAWriterHasSeen(t *testing.T) {
+	a := newSite(t, diskStorage(t), siteConfig{})
+	b := a.bucket(t, "guard")
+	if _, err := a.store.GuardBucket(t.Context(), b); err != nil { // by a condition that another replica was sent just now
+		t.Fatal(err)
+	}
+	etag := *a.put(t, b, "k", []byte("x")).ETag
+	conditionalActs["delete"](a, b, "k", etag)
+	age, err := a.store.GuardBucket(t.Context(), b)
+	if err != nil || age < proxy.GuardSettled {
+		t.Fatalf("the delete went on %v after the guard was set, %v", age, err)
+	}
+}
+
 // TestTheBackendsOwnConditionKeepsAWriterInBetween: in a bucket that was never versioned, and where no writer takes a lock, only the
 // condition that the backend itself is sent stands between a conditional PUT and a write that came after it was judged.
 func TestTheBackendsOwnConditionKeepsAWriterInBetween(t *testing.T) {

@@ -27,32 +27,46 @@ const (
 // was judged: so it takes the lock too. That costs two round trips to the metadata store for each write, which is why it
 // begins with the first such condition in a bucket and not before.
 type guards struct {
-	cache *otter.Cache[string, bool]
+	cache *otter.Cache[string, guardState]
 }
 
+// guardState is what a process knows of a bucket's guard. That there is one tells writers without conditions to take the lock; a
+// writer with one may rely on it only when all processes know of it.
+type guardState int
+
+const (
+	unguarded guardState = iota
+	guardSet
+	guardKnown // to all
+)
+
 func newGuards() *guards {
-	return &guards{otter.Must(&otter.Options[string, bool]{
+	return &guards{otter.Must(&otter.Options[string, guardState]{
 		MaximumSize:      10_000,
-		ExpiryCalculator: otter.ExpiryWriting[string, bool](guardTTL),
+		ExpiryCalculator: otter.ExpiryWriting[string, guardState](guardTTL),
 	})}
 }
 
 // guarded says whether writers without conditions take the lock in this bucket.
 func (h *Handler) guarded(ctx context.Context, bucket string) (bool, error) {
-	if is, ok := h.guards.cache.GetIfPresent(bucket); ok {
-		return is, nil
+	if state, ok := h.guards.cache.GetIfPresent(bucket); ok {
+		return state != unguarded, nil
 	}
 	is, err := h.store.BucketGuarded(ctx, bucket)
 	if err != nil {
 		return false, err
 	}
-	h.guards.cache.Set(bucket, is)
+	state := unguarded
+	if is {
+		state = guardSet
+	}
+	h.guards.cache.Set(bucket, state)
 	return is, nil
 }
 
 // guard makes every writer of the bucket take the key's lock, and returns when all do.
 func (h *Handler) guard(ctx context.Context, bucket string) error {
-	if is, ok := h.guards.cache.GetIfPresent(bucket); ok && is {
+	if state, _ := h.guards.cache.GetIfPresent(bucket); state == guardKnown {
 		return nil
 	}
 	age, err := h.store.GuardBucket(ctx, bucket)
@@ -62,7 +76,7 @@ func (h *Handler) guard(ctx context.Context, bucket string) error {
 	if err := pause.For(ctx, guardSettled-age); err != nil {
 		return err
 	}
-	h.guards.cache.Set(bucket, true)
+	h.guards.cache.Set(bucket, guardKnown)
 	return nil
 }
 

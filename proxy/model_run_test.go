@@ -1,24 +1,17 @@
 package proxy_test
 
 import (
-	"cmp"
-	"crypto/md5"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	gocmp "github.com/google/go-cmp/cmp"
 
-	"cofre/checksum"
 	"cofre/proxy"
-	"cofre/sigv4/sigv4test"
 )
 
 // modelRun plays one sequence.
@@ -175,7 +168,7 @@ func (r *modelRun) send(c *modelCall) (reply, error) {
 	for try := 1; c.Fault == "" && try < 30; try++ {
 		// RGW 16 refuses a body now and then without a word; a store that has just been down says so until it was looked at again; and
 		// who sends on after a refusal may find the connection closed. All of it is sent again, as SDKs do.
-		refused := err == nil && (got.code == "ServiceUnavailable" || r.w.dialect.rgw && got.code == "SlowDown" && try < 4)
+		refused := err == nil && (r.w.dialect.rgw && got.code == "SlowDown" && try < 4)
 		if !refused && (err == nil || c.Spoil != "signature") {
 			break
 		}
@@ -195,195 +188,6 @@ func (r *modelRun) sendOnce(c *modelCall) (reply, error) {
 		rq.spoil = goAway
 	}
 	return r.w.exchange(r.w.replicas[c.At%len(r.w.replicas)], rq)
-}
-
-// bucket gives the name of a bucket of this sequence.
-func (r *modelRun) bucket(word string) string {
-	return r.name + "-" + cmp.Or(word, "none") + r.w.storage.bucketTag
-}
-
-// request writes the call down as a client sends it.
-func (r *modelRun) request(c *modelCall) request {
-	rq := request{bucket: r.bucket(c.Bucket), key: c.Key, header: map[string]string{}, as: modelSigner(c.Who)}
-	rq.payload.Mode = sigv4test.Unsigned
-	query := func(words ...string) {
-		for i := 0; i < len(words); i += 2 {
-			if words[i+1] != "" {
-				rq.query += "&" + words[i] + "=" + escaped(words[i+1])
-			}
-		}
-		rq.query = strings.TrimPrefix(rq.query, "&")
-	}
-	set := func(name, v string) {
-		if v != "" {
-			rq.header[name] = v
-		}
-	}
-	set("If-Match", c.ifMatch)
-	set("If-None-Match", c.ifNoneMatch)
-	switch c.Do {
-	case "put":
-		rq.method = http.MethodPut
-		c.describe(set)
-		c.setBody(&rq)
-	case "get", "head":
-		rq.method = strings.ToUpper(c.Do)
-		query("versionId", c.version)
-		set("Range", c.Range)
-		if c.Range == "" {
-			set("X-Amz-Checksum-Mode", "ENABLED")
-		}
-	case "attributes":
-		rq.method, rq.query = http.MethodGet, "attributes="
-		query("versionId", c.version)
-		set("X-Amz-Object-Attributes", "ETag,Checksum,ObjectParts,ObjectSize")
-	case "delete":
-		rq.method = http.MethodDelete
-		query("versionId", c.version)
-	case "deletes":
-		rq.method, rq.key, rq.query = http.MethodPost, "", "delete="
-		var doc strings.Builder
-		for _, key := range c.deletes {
-			fmt.Fprintf(&doc, "<Object><Key>%s</Key></Object>", xmlText(key))
-		}
-		rq.payload.Data = []byte("<Delete>" + doc.String() + "</Delete>")
-		set("Content-MD5", contentMD5(rq.payload.Data, c.Spoil == "md5"))
-	case "copy", "part-copy":
-		rq.method = http.MethodPut
-		source := "/" + r.bucket(c.FromBucket) + "/" + strings.ReplaceAll(escaped(c.From), "%2F", "/")
-		if c.fromVersion != "" {
-			source += "?versionId=" + c.fromVersion
-		}
-		set("X-Amz-Copy-Source", source)
-		if c.Do == "part-copy" {
-			query("uploadId", c.uploadID, "partNumber", fmt.Sprint(c.Part))
-			break
-		}
-		c.directives(set)
-	case "tags", "untag", "tag":
-		rq.method = map[string]string{"tags": "GET", "tag": "PUT", "untag": "DELETE"}[c.Do]
-		rq.query = "tagging="
-		query("versionId", c.version)
-		if c.Do == "tag" {
-			rq.payload.Data = taggingDocument(c.Tags)
-		}
-	case "versioning":
-		rq.method, rq.key, rq.query = http.MethodPut, "", "versioning="
-		rq.payload.Data = []byte("<VersioningConfiguration><Status>" + c.Status + "</Status></VersioningConfiguration>")
-	case "create", "drop":
-		rq.method, rq.key = map[string]string{"create": "PUT", "drop": "DELETE"}[c.Do], ""
-	case "v1", "v2", "versions":
-		c.listing(&rq, query)
-	case "uploads":
-		rq.method, rq.key, rq.query = http.MethodGet, "", "uploads="
-		query("prefix", c.Prefix)
-	default:
-		c.requestUpload(&rq, query, set)
-	}
-	return rq
-}
-
-// requestUpload writes down what is done with uploads.
-func (c *modelCall) requestUpload(rq *request, query func(...string), set func(name, v string)) {
-	switch c.Do {
-	case "upload":
-		rq.method, rq.query = http.MethodPost, "uploads="
-		c.describe(set)
-		set("X-Amz-Checksum-Algorithm", c.Algorithm)
-		return
-	case "part":
-		rq.method = http.MethodPut
-		query("partNumber", fmt.Sprint(c.Part))
-		c.setBody(rq)
-	case "complete":
-		rq.method = http.MethodPost
-		var doc strings.Builder
-		for _, p := range c.list {
-			fmt.Fprintf(&doc, "<Part><PartNumber>%d</PartNumber><ETag>\"%s\"</ETag></Part>", p.number, p.etag)
-		}
-		rq.payload.Data = []byte("<CompleteMultipartUpload>" + doc.String() + "</CompleteMultipartUpload>")
-	case "abort":
-		rq.method = http.MethodDelete
-	case "parts":
-		rq.method = http.MethodGet
-	}
-	query("uploadId", c.uploadID)
-}
-
-// describe sets what the client says about an object.
-func (c *modelCall) describe(set func(name, v string)) {
-	if c.Note != "" {
-		set("X-Amz-Meta-Note", noteText(c.Note))
-		set("Content-Type", contentTypeOf(c.Note))
-	}
-	set("X-Amz-Tagging", c.Tags)
-}
-
-func (c *modelCall) directives(set func(name, v string)) {
-	if c.Replace {
-		set("X-Amz-Metadata-Directive", "REPLACE")
-		if c.Note != "" {
-			set("X-Amz-Meta-Note", noteText(c.Note))
-			set("Content-Type", contentTypeOf(c.Note))
-		}
-	}
-	if c.ReplaceTags {
-		set("X-Amz-Tagging-Directive", "REPLACE")
-		set("X-Amz-Tagging", c.Tags)
-	}
-	set("X-Amz-Checksum-Algorithm", c.Algorithm)
-}
-
-// setBody gives the request its body, with what is wrong about it.
-func (c *modelCall) setBody(rq *request) {
-	rq.payload.Data = c.body
-	if c.Algorithm != "" && c.Do == "put" {
-		alg, _ := checksum.ParseAlgorithm(c.Algorithm)
-		rq.payload.Checksum = alg
-	}
-	switch c.Spoil {
-	case "md5":
-		rq.header["Content-MD5"] = contentMD5(c.body, true)
-	case "checksum":
-		rq.payload.Checksum = checksum.None
-		rq.header["X-Amz-Checksum-Crc32"] = base64Text(digest("CRC32", append([]byte("wrong"), c.body...)))
-	}
-}
-
-func (c *modelCall) listing(rq *request, query func(...string)) {
-	rq.method, rq.key = http.MethodGet, ""
-	q := c.query()
-	query("encoding-type", "url", "max-keys", fmt.Sprint(q.MaxKeys), "prefix", q.Prefix, "delimiter", q.Delimiter)
-	switch c.Do {
-	case "v1":
-		query("marker", q.Marker)
-	case "v2":
-		query("list-type", "2", "start-after", q.Marker)
-	case "versions":
-		rq.query = "versions=&" + rq.query
-		query("key-marker", q.Marker)
-	}
-}
-
-func contentMD5(data []byte, wrong bool) string {
-	if wrong {
-		data = append([]byte("wrong"), data...)
-	}
-	sum := md5.Sum(data)
-	return base64.StdEncoding.EncodeToString(sum[:])
-}
-
-func xmlText(text string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
-}
-
-func taggingDocument(tags string) []byte {
-	var doc strings.Builder
-	for _, word := range strings.FieldsFunc(tags, func(r rune) bool { return r == '&' }) {
-		name, value, _ := strings.Cut(word, "=")
-		fmt.Fprintf(&doc, "<Tag><Key>%s</Key><Value>%s</Value></Tag>", name, value)
-	}
-	return []byte("<Tagging><TagSet>" + doc.String() + "</TagSet></Tagging>")
 }
 
 // text is a state in words: two that read the same are the same.
@@ -521,84 +325,6 @@ func (r *modelRun) stored(name string) (map[string][]string, error) {
 		ids[0], ids[at] = ids[at], ids[0]
 	}
 	return all, nil
-}
-
-// audit looks at everything, through every way there is.
-func (r *modelRun) audit() error {
-	for _, name := range []string{"a", "b"} {
-		if err := r.steps(modelStep{Do: "versions", Bucket: name}, modelStep{Do: "v2", Bucket: name, At: 1}, modelStep{Do: "uploads", Bucket: name, Who: "reader"}); err != nil {
-			return err
-		}
-		b := r.states[0].buckets[name]
-		if b == nil {
-			continue
-		}
-		if err := r.steps(modelStep{Do: "v1", Bucket: name, Delimiter: "/", MaxKeys: 2, At: 1}, modelStep{Do: "v2", Bucket: name, Prefix: "dir/", MaxKeys: 1, Who: "scoped"}); err != nil {
-			return err
-		}
-		for _, key := range slices.Sorted(maps.Keys(b.keys)) {
-			if err := r.auditKey(name, key, len(b.keys[key])); err != nil {
-				return err
-			}
-		}
-		for i := range len(b.uploads) {
-			if err := r.steps(modelStep{Do: "parts", Bucket: name, Upload: i}); err != nil {
-				return err
-			}
-		}
-		if err := r.auditStorage(name); err != nil {
-			return err
-		}
-		if r.verifies {
-			if err := r.w.verify(r.bucket(name), r.faulted); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (r *modelRun) auditKey(bucket, key string, versions int) error {
-	for i := range versions {
-		if err := r.steps(
-			modelStep{Do: "get", Bucket: bucket, Key: key, Version: fmt.Sprintf("#%d", i), At: i},
-			modelStep{Do: "attributes", Bucket: bucket, Key: key, Version: fmt.Sprintf("#%d", i), At: i + 1}); err != nil {
-			return err
-		}
-	}
-	return r.steps(modelStep{Do: "head", Bucket: bucket, Key: key}, modelStep{Do: "tags", Bucket: bucket, Key: key, At: 1})
-}
-
-func (r *modelRun) steps(list ...modelStep) error {
-	for _, s := range list {
-		if err := r.step(s); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// auditStorage looks at the storage itself: it has these versions and no others.
-func (r *modelRun) auditStorage(name string) error {
-	have, err := r.stored(name)
-	if err != nil {
-		return err
-	}
-	want := map[string][]string{}
-	for key, list := range r.states[0].buckets[name].keys {
-		for _, v := range list {
-			want[key] = append(want[key], v.id)
-		}
-	}
-	for _, ids := range [...]map[string][]string{have, want} {
-		for _, list := range ids {
-			slices.Sort(list)
-		}
-	}
-	if diff := gocmp.Diff(want, have); diff != "" {
-		return fmt.Errorf("the storage has other versions than there are: -want +have\n%s", diff)
-	}
-	return nil
 }
 
 // clear empties the real RGW, which outlives the test.

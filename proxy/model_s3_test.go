@@ -25,7 +25,7 @@ func TestEverySequenceOfRequestsIsAnsweredAsS3Would(t *testing.T) {
 // answer was lost has happened or has not: which of the two, every later answer has to agree on.
 func TestAFaultLeavesTheOldOrTheNewState(t *testing.T) {
 	t.Parallel()
-	for round := range longtest.Rounds(t, 3) {
+	for round := range longtest.Rounds(t, 10) {
 		playRandom(t, round, drawing{faults: true}, func(t *testing.T) *modelWorld { return diskWorld(t, sqliteStores(t)) })
 	}
 }
