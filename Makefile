@@ -62,9 +62,9 @@ check-long:
 check: ## the tests of `make test` against the services that the COFRE_TEST_* environment names
 	go vet ./...
 	@figures=$$(mktemp); export COFRE_TEST_FIGURES="$$figures"; status=0; \
-	{ go test $(RACE) -timeout 45m $(TEST_FLAGS) $(PACKAGES) && \
-	  go test -timeout 30m $(TEST_FLAGS) -run '$(SUITES)' ./backup/ ./metadata/postgres/ ./proxy/ && \
-	  go test -timeout 45m $(E2E_FLAGS) ./e2e/; } || status=$$?; \
+	go test $(RACE) -timeout 45m $(TEST_FLAGS) $(PACKAGES) || status=$$?; \
+	go test -timeout 30m $(TEST_FLAGS) -run '$(SUITES)' ./backup/ ./metadata/postgres/ ./proxy/ || status=$$?; \
+	go test -timeout 45m $(E2E_FLAGS) ./e2e/ || status=$$?; \
 	deploy/testenv/figures "$$figures"; rm -f "$$figures"; exit $$status
 	@if command -v softhsm2-util >/dev/null && command -v "$$(go env CC)" >/dev/null; then $(MAKE) --no-print-directory test-pkcs11; \
 	else echo 'no SoftHSM (softhsm2) or no C compiler: the PKCS#11 guard is not tested' >&2; fi
