@@ -73,9 +73,13 @@ type found struct {
 	tail     []byte // the last 80 of them
 }
 
-// errHollow says that the backend has answered 200 and no object: no byte, no metadata, no ETag. RGW 16 does so for a moment while a
-// writer replaces the null version in a bucket with suspended versioning.
+// errHollow says that the backend has answered 200 and no object: no byte, no metadata, no ETag. RGW 16 does so while a writer replaces
+// the null version in a bucket with suspended versioning.
 var errHollow = fmt.Errorf("%w: the answer is no object", errChanged)
+
+// codeUnknown is RGW's 500 for what S3 has no word for. A read gets it where RGW 16 finds an object without its metadata (ENODATA),
+// which is the hollow object once more.
+const codeUnknown = "UnknownError"
 
 // hollowPause is how long a reader waits for such a writer.
 const hollowPause = 20 * time.Millisecond
@@ -86,9 +90,13 @@ func (h *Handler) probe(ctx context.Context, as access.BackendUser, t target) (*
 		Method: http.MethodGet, Bucket: t.Bucket, Key: t.Key, Query: t.query(),
 		Header: http.Header{"Range": {"bytes=-" + strconv.Itoa(seal.FooterSize)}},
 	})
-	if hasStatus(err, http.StatusRequestedRangeNotSatisfiable) {
+	hadNoByte := hasStatus(err, http.StatusRequestedRangeNotSatisfiable)
+	if hadNoByte {
 		// An empty, so surely unsealed, object has no last byte.
 		resp, err = h.backend.Do(ctx, as, &BackendRequest{Method: http.MethodHead, Bucket: t.Bucket, Key: t.Key, Query: t.query()})
+	}
+	if hasCode(err, codeUnknown) {
+		return nil, errChanged // the backend client has asked more than once, and has waited in between
 	}
 	if err != nil {
 		return nil, err
@@ -97,6 +105,9 @@ func (h *Handler) probe(ctx context.Context, as access.BackendUser, t target) (*
 	size, err := totalSize(resp)
 	if err != nil {
 		return nil, err
+	}
+	if hadNoByte && size > 0 {
+		return nil, errHollow // written between the two answers: its last bytes are yet to be asked for
 	}
 	f := &found{header: resp.Header, size: size}
 	f.raw, f.envelope, err = envelopeOf(resp.Header)

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -33,6 +34,7 @@ type race struct {
 	sites     []*site
 	bucket    string
 	versioned bool // it was once; then a delete leaves a marker
+	forgetful bool // the storage itself loses what it has acknowledged, and brings back what was deleted
 	count     atomic.Int64
 	told      atomic.Int64 // to try again
 
@@ -73,6 +75,10 @@ func replicas(t *testing.T, st *storage, n int) []*site {
 // TestNoHonestRaceRaisesAnAlarm has writers, deleters, copiers, readers and listers at work on the same few keys, in buckets with and without
 // versions. Nobody is answered InternalError, nothing is counted as a finding, what is read is one writer's whole object, and no
 // look shows what an acknowledged write had replaced before it began.
+//
+// RGW 16 with suspended versioning is held to less, since without cofre, and where writers take turns, it does the same: an acknowledged PUT
+// is 404, a deleted object stays readable as version null, the index has a name a hundred times. Its history is not judged, and that
+// what it brings back is refused is no fault. Bytes are still those of their ETag, and nobody is answered InternalError.
 func TestNoHonestRaceRaisesAnAlarm(t *testing.T) {
 	t.Parallel()
 	for name, where := range map[string]struct {
@@ -80,13 +86,10 @@ func TestNoHonestRaceRaisesAnAlarm(t *testing.T) {
 		replicas int
 	}{"disk": {diskStorage, 1}, "rgw": {rgwStorage, 2}} {
 		for _, versioning := range []string{"", "Enabled", "Suspended"} {
-			if name == "rgw" && versioning == "Suspended" {
-				continue // RGW 16 answers 200 without object, ETag or metadata there, and some reads still end in InternalError: open
-			}
 			t.Run(name+" "+versioning, func(t *testing.T) {
 				t.Parallel()
 				sites := replicas(t, where.storage(t), where.replicas)
-				r := &race{history: newHistory(), sites: sites, versioned: versioning != ""}
+				r := &race{history: newHistory(), sites: sites, versioned: versioning != "", forgetful: name == "rgw" && versioning == "Suspended"}
 				r.bucket = sites[0].bucket(t, "races-"+strings.ToLower("v"+versioning))
 				if versioning != "" {
 					sites[0].version(t, r.bucket)
@@ -147,6 +150,13 @@ func (r *race) act(t *testing.T, s *site, dice *rand.Rand, key string) {
 		r.head(t, s, key)
 	default:
 		r.list(t, s, dice.IntN(2) == 0)
+	}
+}
+
+// saw holds a look against the history, where the storage keeps to one.
+func (r *race) saw(t *testing.T, what, key string, start time.Duration, seen func(w *written) bool) {
+	if !r.forgetful {
+		r.history.saw(t, what, key, start, seen)
 	}
 }
 
@@ -441,7 +451,11 @@ func (r *race) settled(t *testing.T) {
 		return true
 	})
 	for i, s := range r.sites {
-		if n := s.findings(t); n != 0 {
+		n := s.findings(t)
+		if r.forgetful {
+			n -= s.findings(t, "tombstoned")
+		}
+		if n != 0 {
 			t.Errorf("replica %d counted %v findings in an honest race: %v", i, n, s.logs.FilterField(zap.String("code", "InternalError")).All())
 		}
 	}

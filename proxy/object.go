@@ -95,8 +95,12 @@ func (h *Handler) open(ctx context.Context, rd reading, t target, plan func(*met
 			return o, nil
 		}
 		h.records.forget(t.Bucket, t.Key, t.VersionID)
-		// 412: the pin did not hold. 416: the object is shorter than the record says. Another envelope: replaced.
-		if !errors.Is(err, errChanged) && !hasStatus(err, http.StatusPreconditionFailed) && !hasStatus(err, http.StatusRequestedRangeNotSatisfiable) {
+		// 412: the pin did not hold. 416: the object is shorter than the record says. Another envelope: replaced. UnknownError: see there;
+		// the answer to a HEAD has no word, so it is asked for.
+		switch {
+		case errors.Is(err, errChanged), hasStatus(err, http.StatusPreconditionFailed), hasStatus(err, http.StatusRequestedRangeNotSatisfiable):
+		case hasCode(err, codeUnknown), a.head && hasStatus(err, http.StatusInternalServerError):
+		default:
 			return nil, err
 		}
 		rec = nil
