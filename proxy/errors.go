@@ -134,9 +134,10 @@ func (h *Handler) fail(rq *request, err error) {
 
 // A client that sends a body without asking first (Expect) may look for its answer only when all of it is sent. A connection
 // closed before that is reset, and the reset takes the answer with it. So the server goes on reading for a while, and throws
-// away what it reads: little of a stranger's, of a known client's as much as a large part has (s5cmd: 50 MiB).
+// away what it reads: of a stranger's as much as the parts of most SDKs and tools have (5 to 8 MiB, and what signatures of chunks take),
+// of a known client's as much as a large part has (s5cmd: 50 MiB).
 const (
-	lingerStranger     = 1 << 20
+	lingerStranger     = 9 << 20
 	lingerStrangerTime = 5 * time.Second
 	lingerKnown        = 64 << 20
 	lingerKnownTime    = 30 * time.Second
@@ -155,7 +156,9 @@ func (h *Handler) linger(rq *request) {
 	}
 	body := io.Reader(rq.Body)
 	if b, ok := rq.Body.(*patientBody); ok {
-		body = b.ReadCloser // which has one deadline here for all of it, and may still be read by who gave up on it
+		// It has one deadline here for all of it, and may still be read by who gave up on it. net/http knows its own body again: where
+		// bytes are left it ends its half of the connection, and waits with the other (RFC 9112 section 9.6).
+		body, rq.Body = b.ReadCloser, b.ReadCloser
 	}
 	conn := http.NewResponseController(rq.w.ResponseWriter)
 	if conn.Flush() != nil || conn.SetReadDeadline(time.Now().Add(patience)) != nil {

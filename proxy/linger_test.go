@@ -57,6 +57,7 @@ func TestARefusalReachesWhoSendsTheWholeBodyFirst(t *testing.T) {
 		{"a part of a known client", "PreconditionFailed", 412, 10 << 20, request{header: map[string]string{"If-None-Match": "*"}}},
 		{"a forged first chunk of many", "SignatureDoesNotMatch", 403, 10 << 20, request{payload: sigv4test.Payload{Mode: sigv4test.Signed}, spoil: spoiledBody(flipAt(30))}},
 		{"a stranger", "SignatureDoesNotMatch", 403, 1 << 20, request{spoil: wrongSignature}},
+		{"a stranger's part", "SignatureDoesNotMatch", 403, 8 << 20, request{spoil: wrongSignature}},
 		{"nobody", "AccessDenied", 403, 1 << 20, request{unsigned: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -86,6 +87,24 @@ func TestARefusalReachesWhoSendsTheWholeBodyFirst(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBytesThatNobodyReadsDoNotTakeTheRefusalAlong: behind what is read of a refused body the server ends its own half of the connection
+// first, and only a while later all of it (RFC 9112 section 9.6). A client that looks for an answer by then has it.
+func TestBytesThatNobodyReadsDoNotTakeTheRefusalAlong(t *testing.T) {
+	s := newSite(t, diskStorage(t), siteConfig{})
+	b := s.bucket(t, "linger")
+	const size = 9<<20 + 300<<10 // more than is read, and no more than the connection itself holds beyond that
+	r := s.build(t, request{method: "PUT", bucket: b, key: "k", payload: sigv4test.Payload{Mode: sigv4test.Unsigned}, spoil: wrongSignature})
+	for try := range 20 {
+		conn := s.dial(t, r, size)
+		_, sent := io.CopyN(conn, zeros{}, size)
+		said, err := io.ReadAll(conn)
+		conn.Close()
+		if sent != nil || err != nil || !strings.HasPrefix(string(said), "HTTP/1.1 403 ") || !strings.HasSuffix(string(said), "</Error>") {
+			t.Fatalf("try %d: %q, %v, %v", try, said, sent, err)
+		}
 	}
 }
 
