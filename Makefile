@@ -93,7 +93,11 @@ conformance: build ## the public suite ceph/s3-tests straight at RGW and through
 	@deploy/conformance/run --suite '$(S3TESTS)' $(ARGS)
 
 .PHONY: bench
-bench: ## microbenchmarks (BENCH=pattern)
+bench: ## cofre beside the storage itself and beside nginx, one table (ARGS="-quick", "-rows pattern"; docs/PERFORMANCE.md)
+	@deploy/testenv/run "$$(mktemp -d "$${TMPDIR:-/tmp}/cofre-bench.XXXXXX")" -- go run ./bench $(ARGS)
+
+.PHONY: microbench
+microbench: ## microbenchmarks (BENCH=pattern)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
 
 .PHONY: fuzz
