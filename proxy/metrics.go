@@ -31,7 +31,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		r = prometheus.NewRegistry()
 	}
 	f := promauto.With(r)
-	return &metrics{
+	m := &metrics{
 		requests: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "cofre_requests_total", Help: "S3 requests by operation and outcome (ok, client_error, server_error, aborted).",
 		}, []string{"operation", "outcome"}),
@@ -69,6 +69,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "cofre_swept_total", Help: "Things that nobody owned and that were taken away, by kind: docs/RUNBOOK.md, Sweep.",
 		}, []string{"kind"}),
 	}
+	for _, kind := range SweepKinds() {
+		m.swept.WithLabelValues(string(kind)) // a rate needs the zero before the first
+	}
+	return m
 }
 
 func (m *metrics) observe(e *event) {

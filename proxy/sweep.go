@@ -80,6 +80,8 @@ type SweepConfig struct {
 	Settle time.Duration
 	// LayoutAge is how old a layout is that no object needs before it goes; 0 for 30 days (docs/FORMAT.md section 6).
 	LayoutAge time.Duration
+	// Waits is told, once, that another process is sweeping, which SweepBuckets then waits for; nil: it gives ErrSweeping.
+	Waits func()
 	// Found is told of each thing, one at a time; nil: nobody is.
 	Found func(Swept)
 }
@@ -189,13 +191,19 @@ func (h *Handler) lockSweep(ctx context.Context) (metadata.Lock, error) {
 var ErrSweeping = errors.New("another process is sweeping")
 
 // SweepBuckets sweeps these buckets, and what belongs to none, as an operator asks for it. It gives how many things of each kind went, or
-// with List would go. ErrSweeping where another process is at it.
+// with List would go. Where another process is at it, it waits or gives ErrSweeping, as the configuration says.
 func (h *Handler) SweepBuckets(ctx context.Context, buckets []string, cfg SweepConfig) (map[SweepKind]int, error) {
 	s := h.newSweeper(cfg)
 	if !cfg.List {
 		lock, err := h.lockSweep(ctx)
-		if errors.Is(err, metadata.ErrLockTimeout) {
-			err = ErrSweeping
+		for told := false; errors.Is(err, metadata.ErrLockTimeout) && ctx.Err() == nil; lock, err = h.lockSweep(ctx) {
+			if cfg.Waits == nil {
+				return nil, ErrSweeping
+			}
+			if !told {
+				told = true
+				cfg.Waits()
+			}
 		}
 		if err != nil {
 			return nil, err

@@ -278,7 +278,15 @@ func TestOneReplicaSweepsAtATime(t *testing.T) {
 	if _, err := s.handler.SweepBuckets(t.Context(), []string{b}, sweepNow()); !errors.Is(err, proxy.ErrSweeping) {
 		t.Errorf("swept beside another: %v", err)
 	}
-	lock.Unlock()
+	patient := sweepNow()
+	waits := 0
+	patient.Waits = func() {
+		waits++
+		go func() { time.Sleep(1500 * time.Millisecond); lock.Unlock() }() // longer than one try takes
+	}
+	if _, err := s.handler.SweepBuckets(t.Context(), []string{b}, patient); err != nil || waits != 1 {
+		t.Errorf("%v; told %d times to wait", err, waits)
+	}
 	if _, err := s.handler.SweepBuckets(t.Context(), []string{b}, sweepNow()); err != nil {
 		t.Error(err)
 	}

@@ -59,7 +59,7 @@ func sweepCommand(a app) *cobra.Command {
 		Use:   "sweep",
 		Short: "Take away what nobody owns: what processes that died have left behind, rows whose objects are gone, layouts of no object",
 		Long: "Take away what nobody owns. Serve does it by itself, a part every hour and a whole bucket every week; this does all of it now, and says\n" +
-			"what went. With --list it takes nothing away. Each kind is explained in docs/RUNBOOK.md, Sweep. What looks like an orphan and is left\n" +
+			"what went. While a serve is at it, this waits. With --list it takes nothing away. Each kind is explained in docs/RUNBOOK.md, Sweep. What looks like an orphan and is left\n" +
 			"is told as kept, with the reason.\n\n" +
 			"Exit code 0: everything was looked at. 1: not everything could be.",
 		Args: cobra.NoArgs,
@@ -128,11 +128,11 @@ func sweep(ctx context.Context, a app, s *site, plan sweepPlan, c proxy.SweepCon
 		}
 		printSwept(a, f, plan)
 	}
+	c.Waits = func() {
+		fmt.Fprintln(a.stderr, "cofre: a serve of this site is sweeping, which takes hours at most; this begins when that is over. --list need not wait")
+	}
 	var failed error
 	sum.Swept, failed = s.handler.SweepBuckets(ctx, plan.buckets, c)
-	if errors.Is(failed, proxy.ErrSweeping) {
-		failed = fmt.Errorf("%w: a serve of this site does it now; try again in a while, or look with --list", failed)
-	}
 	if failed != nil {
 		sum.Failed = failed.Error()
 		failed = fmt.Errorf("sweep: %w", failed)

@@ -18,6 +18,11 @@ const (
 	UploadsPage   = uploadsPage
 	NewestParts   = newestParts
 	SweepUploads  = sweepUploads
+
+	SweepTombstones = sweepTombstones
+	SweepTombstone  = sweepTombstone
+	SweepParts      = sweepParts
+	LayoutsInUse    = layoutsInUse
 )
 
 // Clock lets tests feed samples to a clock.

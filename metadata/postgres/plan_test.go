@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -88,7 +89,7 @@ func literal(t *testing.T, arg any) string {
 	return ""
 }
 
-// Among 200,000 rows, a quarter of them tombstones, with and without statistics: every frequent statement reads by index,
+// Among 200,000 rows, a quarter of them tombstones and an eighth with parts, with and without statistics: every frequent statement reads by index,
 // in as many rows as it answers, and one that names a key looks into one partition for each.
 func TestPlansStayByIndex(t *testing.T) {
 	s := newServer(t)
@@ -99,7 +100,7 @@ func TestPlansStayByIndex(t *testing.T) {
 	_, err := conn.Exec(t.Context(), `
 INSERT INTO objects
 SELECT 'b'::bytea, convert_to('k' || lpad(i::text, 9, '0'), 'UTF8'), 'null', decode(repeat(md5(i::text), 8), 'hex') || '1234'::bytea,
-    convert_to(md5('b' || i), 'UTF8'), i, convert_to(md5('e' || i), 'UTF8'), 0, 0, '', 'image/jpeg', 0, now(), clock_timestamp(),
+    convert_to(md5('b' || i), 'UTF8'), i, convert_to(md5('e' || i), 'UTF8'), 0, 0, '', 'image/jpeg', i % 8 / 7, now(), clock_timestamp(),
     CASE WHEN i % 4 = 0 THEN clock_timestamp() END
 FROM generate_series(0, 199999) AS i`)
 	if err != nil {
@@ -129,6 +130,11 @@ func checkPlans(t *testing.T, conn *pgx.Conn, mode string) {
 	for i := 100_000; i < 101_000; i++ {
 		ks, etags = append(ks, fmt.Appendf(nil, "k%09d", i)), append(etags, []byte("none"))
 	}
+	var layouts [][]byte // of every hundredth object, most of which have none
+	for i := 7; i < 100_007; i += 1000 {
+		sum := md5.Sum([]byte(strconv.Itoa(i)))
+		layouts = append(layouts, append(sum[4:], sum[:4]...)) // as the envelope has it, from its fifth byte on
+	}
 	for _, c := range []struct {
 		name, statement string
 		args            []any
@@ -149,6 +155,10 @@ func checkPlans(t *testing.T, conn *pgx.Conn, mode string) {
 		{"parts", postgres.RecordParts, []any{b, k, make([]byte, 32)}, 1},
 		{"uploads", postgres.UploadsPage, []any{b, k, []byte("id"), []byte(""), nil, 1000}, 1},
 		{"upload parts", postgres.NewestParts, []any{[]byte("id"), 0, 1000}, 1},
+		{"sweep tombstones", postgres.SweepTombstones, []any{time.Now(), 1000}, 1000},
+		{"sweep tombstone", postgres.SweepTombstone, []any{b, k, make([]byte, 32), null}, 1},
+		{"sweep parts", postgres.SweepParts, []any{b, k, make([]byte, 32)}, 1},
+		{"layouts in use", postgres.LayoutsInUse, []any{b, layouts, time.Now()}, 100},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			read := 0.0

@@ -13,23 +13,24 @@ import (
 const (
 	// Replicas may sweep at once: each takes what no other has in hand.
 	sweepTombstones = `
-WITH old AS (
-    SELECT bucket, key, version, sha256(envelope) AS hash
-    FROM objects WHERE tombstoned < $1 ORDER BY tombstoned LIMIT $2 FOR UPDATE SKIP LOCKED)
-DELETE FROM objects o USING old
-WHERE o.bucket = old.bucket AND o.key = old.key AND sha256(o.envelope) = old.hash AND o.version = old.version AND o.tombstoned < $1
-RETURNING o.bucket, o.key, old.hash, o.part_count`
+SELECT bucket, key, version, sha256(envelope), part_count
+FROM objects WHERE tombstoned < $1 ORDER BY tombstoned LIMIT $2 FOR UPDATE SKIP LOCKED`
+
+	// One statement for each row: joined with what was taken, the planner has all partitions, or all tombstones, read for every batch.
+	sweepTombstone = `DELETE FROM objects WHERE bucket = $1 AND key = $2 AND sha256(envelope) = $3 AND version = $4`
 
 	// Versions that carry one envelope share its parts.
 	sweepParts = `
 DELETE FROM object_parts WHERE bucket = $1 AND key = $2 AND envelope_hash = $3
     AND NOT EXISTS (SELECT FROM objects WHERE bucket = $1 AND key = $2 AND sha256(envelope) = $3)`
 
+	// With LIMIT each id is looked up. EXISTS leaves it to the planner to read all of the bucket instead, which it does where it has no
+	// statistics yet.
 	layoutsInUse = `
 SELECT i.n FROM unnest($2::bytea[]) WITH ORDINALITY AS i (id, n)
-WHERE EXISTS (SELECT FROM objects o WHERE o.bucket = $1 AND substring(o.envelope FROM 5 FOR 16) = i.id AND o.part_count > 0
-        AND (o.tombstoned IS NULL OR o.tombstoned >= $3))
-    OR EXISTS (SELECT FROM uploads u WHERE u.bucket = $1 AND substring(u.envelope FROM 5 FOR 16) = i.id)`
+WHERE (SELECT 1 FROM objects o WHERE o.bucket = $1 AND substring(o.envelope FROM 5 FOR 16) = i.id AND o.part_count > 0
+        AND (o.tombstoned IS NULL OR o.tombstoned >= $3) LIMIT 1) IS NOT NULL
+    OR (SELECT 1 FROM uploads u WHERE u.bucket = $1 AND substring(u.envelope FROM 5 FOR 16) = i.id LIMIT 1) IS NOT NULL`
 
 	sweepState = `SELECT state FROM sweeps WHERE bucket = $1`
 
@@ -49,17 +50,18 @@ func (s *Store) SweepTombstones(ctx context.Context, tombstonedBefore time.Time,
 				return err
 			}
 			var (
-				batch             pgx.Batch
-				bucket, key, hash []byte
-				parts             int
+				batch                      pgx.Batch
+				bucket, key, version, hash []byte
+				parts                      int
 			)
 			swept = 0
-			_, err = pgx.ForEachRow(rows, []any{&bucket, &key, &hash, &parts}, func() error {
+			_, err = pgx.ForEachRow(rows, []any{&bucket, &key, &version, &hash, &parts}, func() error {
 				swept++
+				batch.Queue(sweepTombstone, bucket, key, hash, version)
 				if parts > 0 {
 					batch.Queue(sweepParts, bucket, key, hash)
 				}
-				bucket, key, hash = nil, nil, nil // they belong to the batch
+				bucket, key, version, hash = nil, nil, nil, nil // they belong to the batch
 				return nil
 			})
 			if err != nil || batch.Len() == 0 {
