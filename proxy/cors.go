@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -24,6 +25,28 @@ const (
 	// maxOrigin bounds what is remembered and handed on of an Origin header, in bytes: scheme, host and port.
 	maxOrigin = 1024
 )
+
+// strangersOrigins is how many times a second, and at once, a backend is asked for what only refused requests want to know.
+const strangersOrigins = 10
+
+// sparing says yes strangersOrigins times a second. The zero value has said it to nobody yet.
+type sparing struct {
+	mu   sync.Mutex
+	used float64 // of the yeses at once, since last
+	last time.Time
+}
+
+func (s *sparing) take(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.used = max(0, s.used-strangersOrigins*max(0, now.Sub(s.last).Seconds()))
+	s.last = now
+	if s.used > strangersOrigins-1 {
+		return false
+	}
+	s.used++
+	return true
+}
 
 // corsHeaders are what a browser goes by (Fetch standard, section 3.2.3), and Vary, for caches on the way.
 var corsHeaders = []string{
@@ -109,8 +132,9 @@ func corsResource(c s3api.Call) string {
 }
 
 // allowOrigin gives the answer of a real request, errors included, the headers that let a browser's script see it. A
-// backend that cannot say gives none.
-func (h *Handler) allowOrigin(rq *request) {
+// backend that cannot say gives none. Of a request that is refused the backend is asked a few times a second, whoever sends it: else a
+// stranger who names another origin each time would make a request to the storage of each of his own.
+func (h *Handler) allowOrigin(rq *request, entitled bool) {
 	origin := rq.Header.Get("Origin")
 	if origin == "" || len(origin) > maxOrigin || rq.call.Bucket == "" || h.hidden(rq.call.Bucket) {
 		return
@@ -121,6 +145,9 @@ func (h *Handler) allowOrigin(rq *request) {
 	}
 	allowed, ok := h.cors.cache.GetIfPresent(key)
 	if !ok {
+		if !entitled && !h.origins.take(h.cfg.Clock()) {
+			return
+		}
 		var err error
 		allowed, err = h.askCORS(rq.Context(), key.bucket, key.origin, key.method, "")
 		if err != nil && !refusesCORS(err) {

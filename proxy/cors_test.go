@@ -1,9 +1,11 @@
 package proxy_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"cofre/access"
 )
@@ -124,6 +126,31 @@ func TestCORSAnswersAreRememberedForAWhile(t *testing.T) {
 	if asked != 1 {
 		t.Errorf("asked %d times", asked)
 	}
+}
+
+// TestStrangersDoNotHaveTheStorageAsked: what is refused asks little of the storage, whatever origins it names, and keeps no client's
+// browser from its answer.
+func TestStrangersDoNotHaveTheStorageAsked(t *testing.T) {
+	s := newSite(t, rgwStorage(t), siteConfig{})
+	b := s.bucket(t, "cors")
+	s.send(t, sub2("PUT", b, "", "cors", corsRules)).want(t, 200, "")
+	s.put(t, b, "k", []byte("x"))
+	s.backend.take()
+	began := time.Now()
+	for i := range 200 {
+		rq := from(fmt.Sprintf("https://a%d.example", i), request{method: "GET", bucket: b, key: "k"})
+		code := "AccessDenied"
+		if rq.unsigned = i%2 == 0; !rq.unsigned {
+			rq.spoil, code = wrongSignature, "SignatureDoesNotMatch"
+		}
+		s.send(t, rq).want(t, 403, code)
+	}
+	// Ten at once and ten a second; each asks once more, for whether it is every origin that may.
+	asked, most := len(s.backend.take()), 2*(11+int(10*time.Since(began).Seconds()))
+	if asked == 0 || asked > most {
+		t.Errorf("200 strangers had the storage asked %d times, at most %d is right", asked, most)
+	}
+	s.send(t, from("https://client.example", request{method: "GET", bucket: b, key: "k"})).want(t, 200, "").allowed(t, "a client behind them", "https://client.example")
 }
 
 // TestUnsignedRequestsAreStillTheStoragesToRefuse has reading open to anybody in cofre: then the object's ACL or the

@@ -163,6 +163,7 @@ type Handler struct {
 	closed    *entryCache
 
 	guessing every
+	origins  sparing // in which those ask that are refused
 }
 
 // New makes the handler.
@@ -304,22 +305,10 @@ func (h *Handler) serve(rq *request) (err error) {
 		}
 		return h.preflight(rq)
 	}
-	h.allowOrigin(rq)
-	if err = h.authenticate(rq); err != nil {
+	op, err := h.entitled(rq)
+	h.allowOrigin(rq, err == nil)
+	if err != nil {
 		return err
-	}
-	if err := h.meter(rq); err != nil {
-		return err
-	}
-	if h.hidden(call.Bucket) {
-		return s3api.ErrAccessDenied
-	}
-	op, ok := operations[call.Op]
-	if !ok {
-		return s3api.ErrNotImplemented.With(call.Op.String() + " is not implemented.")
-	}
-	if !op.allowed(rq.who, call) {
-		return s3api.ErrAccessDenied
 	}
 	if rq.encryption, err = h.parseEncryption(rq.call.Header, rq.TLS != nil); err != nil {
 		return err
@@ -331,6 +320,27 @@ func (h *Handler) serve(rq *request) (err error) {
 		return err
 	}
 	return op.serve(h, rq)
+}
+
+// entitled finds out who asks, and whether he may: all of it without the backend.
+func (h *Handler) entitled(rq *request) (op operation, err error) {
+	if err = h.authenticate(rq); err != nil {
+		return op, err
+	}
+	if err := h.meter(rq); err != nil {
+		return op, err
+	}
+	if h.hidden(rq.call.Bucket) {
+		return op, s3api.ErrAccessDenied
+	}
+	op, ok := operations[rq.call.Op]
+	if !ok {
+		return op, s3api.ErrNotImplemented.With(rq.call.Op.String() + " is not implemented.")
+	}
+	if !op.allowed(rq.who, rq.call) {
+		return op, s3api.ErrAccessDenied
+	}
+	return op, nil
 }
 
 // hidden says whether a bucket is not a client's to see: the system bucket holds keys and layouts.
