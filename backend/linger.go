@@ -57,12 +57,16 @@ func (c *lingerConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// copySize has room for a sealed chunk of 64 KiB with all that may stand before and behind it, so that a chunk is sealed right where
+// it is sent from.
+const copySize = 66 << 10
+
 // copyBuffers spares io.Copy in net/http a fresh 32 KiB buffer for every body that is sent.
-var copyBuffers = sync.Pool{New: func() any { return new([connBuffer]byte) }}
+var copyBuffers = sync.Pool{New: func() any { return new([copySize]byte) }}
 
 // ReadFrom sends r in pieces of one sealed chunk. net/http finds it through io.ReaderFrom once its own buffer is empty.
 func (c *lingerConn) ReadFrom(r io.Reader) (int64, error) {
-	buffer := copyBuffers.Get().(*[connBuffer]byte)
+	buffer := copyBuffers.Get().(*[copySize]byte)
 	defer copyBuffers.Put(buffer)
 	// The struct hides this method from io.CopyBuffer, which would otherwise call it again.
 	return io.CopyBuffer(struct{ io.Writer }{c}, struct{ io.Reader }{r}, buffer[:])

@@ -186,7 +186,8 @@ func (h *Handler) copyStreamed(ctx context.Context, rq *request, c *copying) (*a
 	}
 	dec := h.decrypter(ctx, o)
 	defer dec.Close()
-	body := h.digesting(c.dest.Bucket, dec, c.checksumOf(o.record))
+	body := h.digesting(c.dest.Bucket, dec, o.record.Size, c.checksumOf(o.record))
+	defer body.close()
 	w, err := h.write(ctx, rq, newObject{
 		target: c.dest, size: o.record.Size, body: body, attrs: attrs, digests: body.footer, header: c.streamedHeaders(rq.call.Header), conds: c.write,
 	})
@@ -229,7 +230,8 @@ func (h *Handler) copyUnsealed(ctx context.Context, rq *request, c *copying, fou
 		return nil, err
 	}
 	defer src.Close()
-	body := h.digesting(c.dest.Bucket, src, c.algorithm)
+	body := h.digesting(c.dest.Bucket, src, rec.Size, c.algorithm)
+	defer body.close()
 	w, err := h.write(ctx, rq, newObject{
 		target: c.dest, size: rec.Size, body: body, attrs: attrs, digests: body.footer, header: c.streamedHeaders(rq.call.Header), conds: c.write,
 	})

@@ -35,7 +35,8 @@ func (h *Handler) copyPart(ctx context.Context, rq *request, number int, source 
 		return nil, err
 	}
 	defer src.close()
-	body := h.digesting(up.Bucket, src, up.ChecksumAlgorithm)
+	body := h.digesting(up.Bucket, src, src.size, up.ChecksumAlgorithm)
+	defer body.close()
 	row, err := h.sendPart(ctx, rq, up, newPart{number: number, size: src.size, body: body, digests: body.footer})
 	if err != nil {
 		return nil, err

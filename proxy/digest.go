@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"crypto/md5"
 	"hash"
 	"io"
 
@@ -12,18 +11,19 @@ import (
 // digestingReader computes what a footer says of a body that cofre itself reads.
 type digestingReader struct {
 	src  io.Reader
-	md5  hash.Hash // nil where the bucket does without
+	md5  *checksum.MD5 // nil where the bucket does without
 	sum  hash.Hash
 	kind checksum.Algorithm
 }
 
-func (h *Handler) digesting(bucket string, src io.Reader, alg checksum.Algorithm) *digestingReader {
+// digesting reads a body of that many bytes. The caller closes it.
+func (h *Handler) digesting(bucket string, src io.Reader, size int64, alg checksum.Algorithm) *digestingReader {
 	if alg == checksum.None {
 		alg = defaultChecksum
 	}
 	d := &digestingReader{src: src, sum: alg.New(), kind: alg}
 	if h.cfg.Bucket(bucket).ETag == ETagMD5 {
-		d.md5 = md5.New()
+		d.md5 = checksum.NewMD5(size)
 	}
 	return d
 }
@@ -40,7 +40,13 @@ func (d *digestingReader) Read(p []byte) (int, error) {
 func (d *digestingReader) footer() seal.Footer {
 	f := seal.Footer{Checksum: d.kind, Sum: d.sum.Sum(nil)}
 	if d.md5 != nil {
-		f.MD5 = d.md5.Sum(nil)
+		f.MD5 = d.md5.Sum()
 	}
 	return f
+}
+
+func (d *digestingReader) close() {
+	if d.md5 != nil {
+		d.md5.Close()
+	}
 }

@@ -264,6 +264,7 @@ func (h *Handler) uploadPart(rq *request) error {
 	if err != nil {
 		return err
 	}
+	defer body.Close()
 	if sent := body.ClientChecksum(); sent != checksum.None && up.ChecksumAlgorithm != checksum.None && sent != up.ChecksumAlgorithm {
 		return s3api.ErrInvalidRequest.With("Checksum Type mismatch occurred, expected checksum Type: " + checksumWord(up.ChecksumAlgorithm) + ", actual checksum Type: " + checksumWord(sent))
 	}

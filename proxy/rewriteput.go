@@ -14,7 +14,8 @@ import (
 
 // putWhole writes an object that was sent in one piece.
 func (w *rewriter) putWhole(ctx context.Context, rq *request, src *rewriteSource, p PendingRewrite) (http.Header, error) {
-	body := rewriteDigest(src.body, src.record.Checksum.Algorithm)
+	body := rewriteDigest(src.body, src.record.Size, src.record.Checksum.Algorithm)
+	defer body.close()
 	var footer seal.Footer
 	header := src.keep.Clone()
 	if w.versioning == "" {
@@ -136,8 +137,9 @@ func (w *rewriter) createUpload(ctx context.Context, rq *request, src *rewriteSo
 func (w *rewriter) sendParts(ctx context.Context, rq *request, up *openUpload, src *rewriteSource) ([]metadata.UploadPart, error) {
 	chosen := make([]metadata.UploadPart, 0, len(src.record.Parts))
 	for _, p := range src.record.Parts {
-		body := rewriteDigest(io.LimitReader(src.body, p.Size), up.partChecksum())
+		body := rewriteDigest(io.LimitReader(src.body, p.Size), p.Size, up.partChecksum())
 		row, err := w.h.sealPart(ctx, rq, up, newPart{number: p.Number, size: p.Size, body: body, digests: body.footer})
+		body.close()
 		if err != nil {
 			return nil, err
 		}

@@ -174,11 +174,11 @@ func (src *rewriteSource) same(f seal.Footer) error {
 }
 
 // digesting computes what the footer of a rewritten body says: always the MD5, which its ETag is made of.
-func rewriteDigest(src io.Reader, alg checksum.Algorithm) *digestingReader {
+func rewriteDigest(src io.Reader, size int64, alg checksum.Algorithm) *digestingReader {
 	if alg == checksum.None {
 		alg = defaultChecksum
 	}
-	return &digestingReader{src: src, md5: md5.New(), sum: alg.New(), kind: alg}
+	return &digestingReader{src: src, md5: checksum.NewMD5(size), sum: alg.New(), kind: alg}
 }
 
 // throttledReader gives bytes no faster than throttle lets it.

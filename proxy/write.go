@@ -293,6 +293,7 @@ func (h *Handler) put(rq *request) (*written, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer body.Close()
 	return h.write(rq.Context(), rq, newObject{
 		target: rq.target(), size: body.Length(), body: countReader{body, rq.event}, attrs: attrs, conds: conds,
 		header: passHeaders(rq.call.Header, passedHeaders),

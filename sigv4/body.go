@@ -75,7 +75,7 @@ func (a *Auth) Body(r *http.Request, o BodyOptions) (*Body, error) {
 
 func (b *Body) startDigests(md5 bool) {
 	if md5 || b.contentMD5 != nil {
-		b.digests.addMD5()
+		b.digests.addMD5(b.length)
 	}
 	if b.payload.mode == payloadSHA256 {
 		b.digests.add(checksum.SHA256)
@@ -137,8 +137,19 @@ func (b *Body) Read(p []byte) (int, error) {
 		}
 	case err != nil:
 		b.err = bodyError(err)
+		b.digests.close()
 	}
 	return n, b.err
+}
+
+// Close ends the reading of a body, before its end too: reading on gives http.ErrBodyReadAfterClose. It does not close the request's
+// own body. It always gives nil.
+func (b *Body) Close() error {
+	b.digests.close()
+	if b.err == nil {
+		b.err = http.ErrBodyReadAfterClose
+	}
+	return nil
 }
 
 // bodyError puts what stopped a body into S3's terms: the client's fault, its network's, or its slowness.

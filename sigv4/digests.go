@@ -1,7 +1,6 @@
 package sigv4
 
 import (
-	"crypto/md5" // #nosec G501 -- ETags and Content-MD5 are MD5; neither authenticates anything here
 	"hash"
 
 	"cofre/checksum"
@@ -11,7 +10,7 @@ import (
 // knows that the hashes run in the goroutine that reads.
 type digests struct {
 	running [checksum.CRC64NVME + 1]hash.Hash // by algorithm; nil where nobody asked
-	md5     hash.Hash                         // nil where nobody asked
+	md5     *checksum.MD5                     // nil where nobody asked
 
 	// Set by finish.
 	md5Sum []byte
@@ -24,11 +23,11 @@ func (d *digests) add(a checksum.Algorithm) {
 	}
 }
 
-func (d *digests) addMD5() { d.md5 = md5.New() /* #nosec G401 -- see the import */ }
+func (d *digests) addMD5(size int64) { d.md5 = checksum.NewMD5(size) }
 
 func (d *digests) write(p []byte) {
 	if d.md5 != nil {
-		_, _ = d.md5.Write(p) // a hash.Hash never fails
+		_, _ = d.md5.Write(p) // a hash never fails
 	}
 	for _, h := range d.running {
 		if h != nil {
@@ -40,12 +39,19 @@ func (d *digests) write(p []byte) {
 // finish ends the hashing; from then on sums are known.
 func (d *digests) finish() {
 	if d.md5 != nil {
-		d.md5Sum = d.md5.Sum(nil)
+		d.md5Sum = d.md5.Sum()
 	}
 	for a, h := range d.running {
 		if h != nil {
 			d.sums[a] = h.Sum(nil)
 		}
+	}
+}
+
+// close ends the hashing of a body that has not come to its end.
+func (d *digests) close() {
+	if d.md5 != nil {
+		d.md5.Close()
 	}
 }
 

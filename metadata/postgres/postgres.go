@@ -116,12 +116,13 @@ func (s *Store) open(ctx context.Context, url string, cfg Config) error {
 
 // prepareSession switches just-in-time compilation off: every common statement here takes well under a millisecond, but on tables
 // without statistics yet the planner's estimate for sixteen partitions passes jit_above_cost, and compiling then takes
-// seconds, each time. The rest ends what a client that vanished without closing has left behind on the server: a statement
+// seconds, each time. Nor are statements planned again for each set of values: theirs would be the same plan (TestPlansStayByIndex), and
+// making it costs as much as a row does. The rest ends what a client that vanished without closing has left behind on the server: a statement
 // that nobody waits for, and an open transaction, which would hold its rows for as long as the server believes in its
 // connection, two hours by the system's keepalives. (A held lock is an open transaction too, and says so: see lock.take.)
 // None of it is a startup parameter, which PgBouncer refuses when it does not know it.
 const prepareSession = `
-SELECT set_config('jit', 'off', false), set_config('statement_timeout', $1, false),
+SELECT set_config('jit', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false), set_config('statement_timeout', $1, false),
     set_config('idle_in_transaction_session_timeout', $2, false), set_config('tcp_keepalives_idle', '10', false),
     set_config('tcp_keepalives_interval', '5', false), set_config('tcp_keepalives_count', '3', false)`
 

@@ -22,6 +22,7 @@ type Page struct {
 	found   []*metadata.Record
 	slab    []metadata.Record // where the next records come from
 
+	next    int    // where the next row's entry is looked for first: rows come in order of key
 	scanned int    // rows seen by the scan
 	last    string // the greatest key that the scan has seen
 }
@@ -62,7 +63,8 @@ func (p *Page) Scanned(key, backendETag []byte, rec metadata.Record) {
 // several for one entry the one committed last stays.
 func (p *Page) Found(key, backendETag []byte, rec metadata.Record) {
 	rec.Bucket = p.bucket
-	at := sort.Search(len(p.order), func(i int) bool { return p.compare(p.order[i], key, backendETag) >= 0 })
+	at := p.place(key, backendETag)
+	p.next = at
 	for ; at < len(p.order) && p.compare(p.order[at], key, backendETag) == 0; at++ {
 		i := p.order[at]
 		switch old := p.found[i]; {
@@ -74,6 +76,17 @@ func (p *Page) Found(key, backendETag []byte, rec metadata.Record) {
 		rec.Key, rec.BackendETag = p.entries[i].Key, p.entries[i].BackendETag
 		*p.found[i] = rec
 	}
+}
+
+// place finds the first entry that is not before a row: at the entry of the row before or the one behind it, else anywhere.
+func (p *Page) place(key, backendETag []byte) int {
+	before := func(at int) bool { return p.compare(p.order[at], key, backendETag) < 0 }
+	for at := p.next; at < min(p.next+2, len(p.order)); at++ {
+		if !before(at) && (at == 0 || before(at-1)) {
+			return at
+		}
+	}
+	return sort.Search(len(p.order), func(at int) bool { return !before(at) })
 }
 
 // compare compares entry i with a row. The conversions make no copies: the compiler knows that they do not outlive it.

@@ -1,0 +1,112 @@
+package checksum
+
+import (
+	"crypto/md5" // #nosec G501 -- ETags and Content-MD5 are MD5; neither authenticates anything here
+	"hash"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	md5simd "github.com/minio/md5-simd"
+)
+
+const (
+	// lanesFrom is how many bodies must be hashed at once for lanes to cost less than hashing each by itself (docs/PERFORMANCE.md).
+	lanesFrom = 4
+	// lanesMinimum is the length in bytes from which on a body is worth the way to another goroutine.
+	lanesMinimum = 1 << 20
+	// lanesEach is how many bodies a server hashes at once.
+	lanesEach = 16
+)
+
+// MD5 computes the MD5 of one body. MD5 is the dearest step of a PUT, and cannot use more than a quarter of what a core can do, for
+// each block depends on the one before; so bodies that are hashed at the same time share the lanes of a core's vector unit.
+//
+// It belongs to one goroutine at a time. Close gives back its lane, and may be called at any time and again.
+type MD5 struct {
+	hash hash.Hash
+	lane *lane // nil where the body is hashed by itself
+	done bool
+}
+
+// hashing counts the bodies above lanesMinimum that are being hashed.
+var hashing atomic.Int64
+
+// NewMD5 begins the MD5 of a body of that many bytes, or -1 where nobody knows how many.
+func NewMD5(size int64) *MD5 {
+	if size >= 0 && size < lanesMinimum {
+		return &MD5{hash: md5.New() /* #nosec G401 -- see the import */, done: true}
+	}
+	m := &MD5{}
+	if hashing.Add(1) >= lanesFrom {
+		m.lane = takeLane()
+	}
+	if m.lane != nil {
+		m.hash = m.lane.hash
+	} else {
+		m.hash = md5.New() // #nosec G401 -- see the import
+	}
+	return m
+}
+
+// Write adds to the body. It never fails, and never after Close.
+func (m *MD5) Write(p []byte) (int, error) { return m.hash.Write(p) }
+
+// Sum gives the MD5 of what was written, and ends it, as Close does.
+func (m *MD5) Sum() []byte {
+	sum := m.hash.Sum(nil)
+	m.Close()
+	return sum
+}
+
+// Close ends it, whether or not the body has ended.
+func (m *MD5) Close() {
+	if m.done {
+		return
+	}
+	m.done = true
+	hashing.Add(-1)
+	if m.lane != nil {
+		m.lane.giveBack()
+		m.hash, m.lane = nil, nil
+	}
+}
+
+// lane is one of the places in a server that hashes up to sixteen bodies at once. A server never forgets a hash that was closed, and
+// becomes slower with each (md5-simd 1.1.2), so each has as many as it has lanes, and they are reset instead.
+type lane struct {
+	hash md5simd.Hasher
+}
+
+var lanes struct {
+	mu      sync.Mutex
+	free    []*lane
+	servers int
+}
+
+// takeLane gives a free lane, nil where all are in use and there is a server for each core: one goroutine of a server fills a core.
+func takeLane() *lane {
+	lanes.mu.Lock()
+	defer lanes.mu.Unlock()
+	if len(lanes.free) == 0 {
+		if lanes.servers >= runtime.GOMAXPROCS(0) {
+			return nil
+		}
+		lanes.servers++
+		server := md5simd.NewServer()
+		for range lanesEach {
+			lanes.free = append(lanes.free, &lane{server.NewHash()})
+		}
+	}
+	last := len(lanes.free) - 1
+	l := lanes.free[last]
+	lanes.free = lanes.free[:last]
+	return l
+}
+
+func (l *lane) giveBack() {
+	l.hash.Reset()
+	lanes.mu.Lock()
+	defer lanes.mu.Unlock()
+	lanes.free = append(lanes.free, l)
+}

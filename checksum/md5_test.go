@@ -1,0 +1,74 @@
+package checksum_test
+
+import (
+	"bytes"
+	"crypto/md5"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"cofre/checksum"
+)
+
+// TestMD5IsMD5WhoeverIsHashedBeside: in lanes or not, in pieces of any length, one given up in the middle beside the others.
+func TestMD5IsMD5WhoeverIsHashedBeside(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		for i := range rapid.IntRange(1, 40).Draw(rt, "bodies") {
+			size := rapid.IntRange(0, 300_000).Draw(rt, "size")
+			piece := rapid.SampledFrom([]int{1, 63, 64, 65, 1000, 32 << 10, 64 << 10}).Draw(rt, "piece")
+			told := rapid.SampledFrom([]int64{-1, int64(size), 1 << 30}).Draw(rt, "told")
+			stops := rapid.Bool().Draw(rt, "stops")
+			if piece < 63 {
+				size %= 1000
+			}
+			body := make([]byte, size)
+			source := rand.NewChaCha8([32]byte{byte(i), byte(size)})
+			_, _ = source.Read(body)
+			wg.Go(func() {
+				m := checksum.NewMD5(told)
+				defer m.Close()
+				for src := bytes.NewReader(body); ; {
+					if n, err := io.CopyN(m, src, int64(piece)); err != nil || n == 0 {
+						break
+					}
+					if stops && src.Len() < size/2 {
+						return
+					}
+				}
+				if want := md5.Sum(body); !bytes.Equal(m.Sum(), want[:]) {
+					t.Errorf("MD5 of %d bytes in pieces of %d is wrong", size, piece)
+				}
+			})
+		}
+	})
+}
+
+// BenchmarkMD5 hashes that many bodies of 16 MiB at once.
+func BenchmarkMD5(b *testing.B) {
+	chunk := make([]byte, 64<<10)
+	const size = 16 << 20
+	for _, streams := range []int{1, 2, 4, 8, 16} {
+		b.Run(fmt.Sprintf("streams=%d", streams), func(b *testing.B) {
+			b.SetBytes(int64(streams) * size)
+			for b.Loop() {
+				var wg sync.WaitGroup
+				for range streams {
+					wg.Go(func() {
+						m := checksum.NewMD5(size)
+						for range size / len(chunk) {
+							_, _ = m.Write(chunk)
+						}
+						_ = m.Sum()
+					})
+				}
+				wg.Wait()
+			}
+		})
+	}
+}
