@@ -180,7 +180,7 @@ func (s *nullServer) put(rq *nullRequest) error {
 	} else if err := rq.discard(rq.length); err != nil {
 		return err
 	}
-	there := true
+	var there bool
 	switch id := rq.query.Get("uploadId"); {
 	case id != "":
 		number, err := strconv.Atoi(rq.query.Get("partNumber"))
