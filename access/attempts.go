@@ -148,4 +148,7 @@ func tried(accessKeyID string) string {
 	return accessKeyID
 }
 
-func pair(source netip.Prefix, key string) string { return source.String() + " " + key }
+func pair(source netip.Prefix, key string) string {
+	var buf [128]byte
+	return string(append(append(source.AppendTo(buf[:0]), ' '), key...))
+}

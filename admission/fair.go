@@ -1,6 +1,9 @@
 package admission
 
-import "slices"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // amount is what a gate is a gate of. Who holds how much of it is the larger of the two shares (Ghodsi and others, "Dominant
 // Resource Fairness", 2011).
@@ -29,14 +32,16 @@ type party struct {
 	served uint64             // when one of it was let in last, by the gate's count of arrivals
 }
 
-// waiter is one demand. done is closed once its fate is known: let in, or refused.
+// waiter is one demand. done is closed once its fate is known: let in, or refused. It is nil where that was so at once.
 type waiter struct {
+	gate    *Gate
 	party   *party
 	class   Class
 	takes   amount
 	arrival uint64
 	done    chan struct{}
 	refused *Refused // set before done is closed
+	left    atomic.Bool
 }
 
 // party gives what is known of a party. The caller holds mu, as for everything below.
@@ -85,12 +90,27 @@ func (g *Gate) dispatch() {
 		if w == nil {
 			return
 		}
-		g.held[w.class] = g.held[w.class].plus(w.takes)
-		w.party.held[w.class] = w.party.held[w.class].plus(w.takes)
-		w.party.served = g.arrivals
+		g.take(w)
 		g.remove(w)
 		close(w.done)
 	}
+}
+
+// take notes what somebody holds who is let in.
+func (g *Gate) take(w *waiter) {
+	g.held[w.class] = g.held[w.class].plus(w.takes)
+	w.party.held[w.class] = w.party.held[w.class].plus(w.takes)
+	w.party.served = g.arrivals
+}
+
+// mayGo says whether a demand may be met before which nobody waits: what next says of the only waiter.
+func (g *Gate) mayGo(w *waiter) bool {
+	return g.mayHold(w) && (g.inReserve(w) || g.fits(w))
+}
+
+// inReserve says whether a demand is a light one that keeps within the reserve.
+func (g *Gate) inReserve(w *waiter) bool {
+	return w.class == Light && g.held[Light].plus(w.takes).within(g.reserve)
 }
 
 // next is the waiter who goes next, nil where nobody may. Light demands within the reserve wait for nobody. Of the others the one
@@ -98,7 +118,7 @@ func (g *Gate) dispatch() {
 // out for good.
 func (g *Gate) next() *waiter {
 	light, bulk := g.fairest(Light), g.fairest(Bulk)
-	if light != nil && g.held[Light].plus(light.takes).within(g.reserve) {
+	if light != nil && g.inReserve(light) {
 		return light
 	}
 	w := light

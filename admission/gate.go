@@ -106,17 +106,15 @@ func (g *Gate) Enter(ctx context.Context, d Demand) (leave func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case <-w.done:
-	default:
+	if w.done != nil {
 		if err := g.waitFor(ctx, w); err != nil {
 			return nil, err
 		}
+		if w.refused != nil {
+			return nil, w.refused
+		}
 	}
-	if w.refused != nil {
-		return nil, w.refused
-	}
-	return sync.OnceFunc(func() { g.leave(w) }), nil
+	return w.leave, nil
 }
 
 // waitFor waits for the word about a waiter, and takes it out of the queue where that does not come.
@@ -141,7 +139,12 @@ func (g *Gate) queue(d Demand) (*waiter, error) {
 	defer g.mu.Unlock()
 	p := g.party(d.Party)
 	g.arrivals++
-	w := &waiter{party: p, class: d.Class, takes: amount{memory: d.Memory, requests: 1}, arrival: g.arrivals, done: make(chan struct{})}
+	w := &waiter{gate: g, party: p, class: d.Class, takes: amount{memory: d.Memory, requests: 1}, arrival: g.arrivals}
+	if g.waiting == 0 && g.mayGo(w) {
+		g.take(w) // as nearly always: nobody is before it, and it stands in no queue
+		return w, nil
+	}
+	w.done = make(chan struct{})
 	p.queues[d.Class] = append(p.queues[d.Class], w)
 	g.queues[d.Class][p] = struct{}{}
 	g.waiting++
@@ -155,11 +158,14 @@ func (g *Gate) queue(d Demand) (*waiter, error) {
 	return w, nil
 }
 
-// leave gives back what was held.
-func (g *Gate) leave(w *waiter) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.release(w)
+// leave gives back what was held, once.
+func (w *waiter) leave() {
+	if w.left.Swap(true) {
+		return
+	}
+	w.gate.mu.Lock()
+	defer w.gate.mu.Unlock()
+	w.gate.release(w)
 }
 
 // giveUp ends the wait of w with err, or else a refusal; nil where its fate was known at that very moment.

@@ -1,7 +1,7 @@
 // Package backend is the S3 client through which the proxy reaches the storage behind it (Ceph RGW or any S3 store).
 //
-// It takes the AWS SDK's version 4 signer and nothing else of that SDK: requests go straight to net/http with an exact
-// Content-Length, so a body is never held, never re-framed and never sent twice. Keys reach the wire byte for byte.
+// It does without the AWS SDK: requests go straight to net/http with an exact Content-Length, so a body is never held, never
+// re-framed and never sent twice. Keys reach the wire byte for byte.
 package backend
 
 import (
@@ -12,12 +12,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
-
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"cofre/access"
 	"cofre/proxy"
+	"cofre/sigv4"
 )
 
 // Credentials sign requests to the backend.
@@ -95,14 +95,9 @@ type Client struct {
 	scheme    string
 	host      string
 	transport *http.Transport
-	users     map[access.BackendUser]*user
-}
-
-// user is one identity. Each has a signer of its own: the SDK's signer caches a single derived key per region, so
-// identities sharing one would derive their keys (four HMACs) anew on nearly every request.
-type user struct {
-	credentials Credentials
-	signer      *v4.Signer
+	users     map[access.BackendUser]*sigv4.Signer
+	// signedHost is the host as signatures and the Host header have it: without a port that is the scheme's own.
+	signedHost string
 }
 
 var _ proxy.Backend = (*Client)(nil)
@@ -134,7 +129,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, errors.New("backend endpoint must be a scheme and a host only")
 	}
 
-	users, err := newUsers(cfg.Users)
+	users, err := newUsers(cfg.Users, cfg.Region)
 	if err != nil {
 		return nil, err
 	}
@@ -142,14 +137,14 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{cfg: cfg, scheme: endpoint.Scheme, host: endpoint.Host, transport: transport, users: users}, nil
+	return &Client{cfg: cfg, scheme: endpoint.Scheme, host: endpoint.Host, transport: transport, users: users, signedHost: withoutDefaultPort(endpoint)}, nil
 }
 
-func newUsers(credentials map[access.BackendUser]Credentials) (map[access.BackendUser]*user, error) {
+func newUsers(credentials map[access.BackendUser]Credentials, region string) (map[access.BackendUser]*sigv4.Signer, error) {
 	if _, ok := credentials[access.SiteUser]; !ok {
 		return nil, errors.New("backend credentials of the site are missing")
 	}
-	users := make(map[access.BackendUser]*user, len(credentials))
+	users := make(map[access.BackendUser]*sigv4.Signer, len(credentials))
 	for name, c := range credentials {
 		if name == access.AnonymousUser {
 			return nil, errors.New("the anonymous backend user has no credentials")
@@ -157,13 +152,17 @@ func newUsers(credentials map[access.BackendUser]Credentials) (map[access.Backen
 		if c.AccessKeyID == "" || c.SecretAccessKey == "" {
 			return nil, fmt.Errorf("backend user %q: access key or secret key is empty", name)
 		}
-		users[name] = &user{
-			credentials: c,
-			// S3 signs the path as it is on the wire, escaped once; the SDK would escape it a second time.
-			signer: v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }),
-		}
+		users[name] = sigv4.NewSigner(c.AccessKeyID, c.SecretAccessKey, region)
 	}
 	return users, nil
+}
+
+// withoutDefaultPort is the endpoint's host as clients of S3 send it: servers sign what they are sent, some without the port.
+func withoutDefaultPort(endpoint *url.URL) string {
+	if port := endpoint.Port(); endpoint.Scheme == "http" && port == "80" || endpoint.Scheme == "https" && port == "443" {
+		return strings.TrimSuffix(endpoint.Host, ":"+port)
+	}
+	return endpoint.Host
 }
 
 // Close lets go of idle connections. Requests under way are not disturbed.

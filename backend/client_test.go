@@ -140,6 +140,28 @@ func TestAnonymousRequestsAreUnsigned(t *testing.T) {
 	}
 }
 
+// TestThePortOfTheSchemeIsNotSent holds Host to the form that every client of S3 signs.
+func TestThePortOfTheSchemeIsNotSent(t *testing.T) {
+	hosts := make(chan string, 1)
+	s := newServer(t, func(_ http.ResponseWriter, r *http.Request) { hosts <- r.Host })
+	for endpoint, want := range map[string]string{
+		"http://storage.example:80": "storage.example", "http://storage.example:443": "storage.example:443", "http://storage.example": "storage.example",
+		"http://[::1]:80": "[::1]", "http://[::1]:8080": "[::1]:8080",
+	} {
+		c := newClient(t, endpoint, func(cfg *backend.Config) {
+			cfg.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, s.Listener.Addr().String())
+			}
+		})
+		if _, err := do(t, c, get("bucket", "key")); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-hosts; got != want {
+			t.Errorf("%s: Host %q, want %q", endpoint, got, want)
+		}
+	}
+}
+
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	var elsewhere atomic.Int32
 	other := newServer(t, func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) })

@@ -96,7 +96,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (c *Client) attempt(parent context.Context, as access.BackendUser, req *proxy.BackendRequest, hash string) (*proxy.BackendResponse, error) {
 	ctx, timer := newStallTimer(parent)
 	r := c.build(ctx, req)
-	if err := c.sign(ctx, as, r, hash); err != nil {
+	if err := c.sign(as, r, hash); err != nil {
 		timer.stop()
 		return nil, invalid(err)
 	}

@@ -26,12 +26,15 @@ func newResponse(parent, ctx context.Context, resp *http.Response, timer *stallT
 		timer.stop()
 		return &proxy.BackendResponse{Status: resp.StatusCode, Header: resp.Header, Body: http.NoBody, Length: length}
 	}
-	return &proxy.BackendResponse{
-		Status: resp.StatusCode,
-		Header: resp.Header,
-		Body:   &download{parent: parent, ctx: ctx, body: resp.Body, left: length, timer: timer, stall: stall},
-		Length: length,
+	answer := &struct {
+		proxy.BackendResponse
+		body download
+	}{
+		proxy.BackendResponse{Status: resp.StatusCode, Header: resp.Header, Length: length},
+		download{parent: parent, ctx: ctx, body: resp.Body, left: length, timer: timer, stall: stall},
 	}
+	answer.Body = &answer.body
+	return &answer.BackendResponse
 }
 
 // download is the body of an answer. It is used by one goroutine at a time.

@@ -72,11 +72,11 @@ func noAnswer(parent, ctx context.Context, err error) error {
 
 // outcomeOf names the outcome of a call for metrics.
 func outcomeOf(err error) Outcome {
-	var f *failure
-	switch {
-	case err == nil:
+	if err == nil {
 		return OutcomeOK
-	case errors.As(err, &f):
+	}
+	var f *failure
+	if errors.As(err, &f) {
 		return f.outcome
 	}
 	return OutcomeInvalid // every other outcome was made above

@@ -11,59 +11,49 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-
 	"cofre/access"
 	"cofre/proxy"
 	"cofre/s3api"
 )
 
-const (
-	contentSHA256   = "X-Amz-Content-Sha256"
-	unsignedPayload = "UNSIGNED-PAYLOAD"
-)
+const unsignedPayload = "UNSIGNED-PAYLOAD"
+
+// userAgent is never written to.
+var userAgent = []string{"cofre"}
 
 // emptySHA256 is the payload hash of a request without a body.
 var emptySHA256 = hex.EncodeToString(sha256.New().Sum(nil))
 
 // build makes the HTTP request, all but its signature and its body.
 func (c *Client) build(ctx context.Context, req *proxy.BackendRequest) *http.Request {
-	header := make(http.Header, len(req.Header)+6) // room for what the signer and net/http add
+	header := make(http.Header, len(req.Header)+4) // room for what is added here and by the signer
 	for name, values := range req.Header {
 		header[http.CanonicalHeaderKey(name)] = values
 	}
-	header["User-Agent"] = []string{"cofre"}
+	header["User-Agent"] = userAgent
 
-	path := "/"
-	if req.Bucket != "" {
-		path += s3api.EscapePath(req.Bucket)
+	path, between := s3api.EscapePath(req.Key), ""
+	if path != "" {
+		between = "/"
 	}
-	if req.Key != "" {
-		path += "/" + s3api.EscapePath(req.Key)
+	path = "/" + s3api.EscapePath(req.Bucket) + between + path
+	r := new(http.Request).WithContext(ctx)
+	r.Method, r.Header, r.Host, r.ContentLength = req.Method, header, c.host, req.Length
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
+	r.URL = &url.URL{
+		Scheme: c.scheme,
+		Host:   c.host,
+		// Opaque is what net/http writes and what the signer signs, both without looking at it: a key such as "../a//b"
+		// stays as it is. It never begins with "//" (a bucket stands before the key), which would make it an authority.
+		Opaque:   path,
+		RawQuery: req.Query.Encode(),
 	}
-	r := &http.Request{
-		Method: req.Method,
-		URL: &url.URL{
-			Scheme: c.scheme,
-			Host:   c.host,
-			// Opaque is what net/http writes and what the signer signs, both without looking at it: a key such as "../a//b"
-			// stays as it is. It never begins with "//" (a bucket stands before the key), which would make it an authority.
-			Opaque:   path,
-			RawQuery: req.Query.Encode(),
-		},
-		Host:          c.host,
-		Header:        header,
-		Proto:         "HTTP/1.1",
-		ProtoMajor:    1,
-		ProtoMinor:    1,
-		ContentLength: req.Length,
-	}
-	return r.WithContext(ctx)
+	return r
 }
 
 // sign adds the version 4 signature of the identity, or nothing for the anonymous one. The payload hash is always signed:
 // some RGW releases demand it.
-func (c *Client) sign(ctx context.Context, as access.BackendUser, r *http.Request, payloadHash string) error {
+func (c *Client) sign(as access.BackendUser, r *http.Request, payloadHash string) error {
 	if as == access.AnonymousUser {
 		return nil
 	}
@@ -72,10 +62,8 @@ func (c *Client) sign(ctx context.Context, as access.BackendUser, r *http.Reques
 		// Falling back to the site's identity would widen what this caller may do.
 		return fmt.Errorf("backend user %q is not configured", as)
 	}
-	r.Header[contentSHA256] = []string{payloadHash}
-	credentials := aws.Credentials{AccessKeyID: u.credentials.AccessKeyID, SecretAccessKey: u.credentials.SecretAccessKey}
-	err := u.signer.SignHTTP(ctx, credentials, r, payloadHash, "s3", c.cfg.Region, c.cfg.Clock())
-	if err != nil {
+	r.Host = c.signedHost
+	if err := u.Sign(r, payloadHash, c.cfg.Clock()); err != nil {
 		return fmt.Errorf("sign backend request: %w", err)
 	}
 	return nil

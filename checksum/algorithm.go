@@ -71,8 +71,12 @@ func ParseHeader(header string) (Algorithm, bool) {
 // IsHeader says whether a header or trailer carries a checksum, be its algorithm known or not: S3 gives the names of all of them the same
 // beginning, and of three headers that say how a checksum is meant.
 func IsHeader(name string) bool {
-	suffix, ok := strings.CutPrefix(strings.ToLower(name), "x-amz-checksum-")
-	return ok && suffix != "algorithm" && suffix != "type" && suffix != "mode"
+	const prefix = "x-amz-checksum-"
+	if len(name) < len(prefix) || !strings.EqualFold(name[:len(prefix)], prefix) {
+		return false
+	}
+	suffix := strings.ToLower(name[len(prefix):])
+	return suffix != "algorithm" && suffix != "type" && suffix != "mode"
 }
 
 // Valid says whether a is None or one of the known algorithms, as a number read from elsewhere need not be.

@@ -139,7 +139,7 @@ func (t *TrustList) Deposits(kek KEK) bool {
 // KEK that an object's envelope names and the object's key, before the object is served.
 func (t *TrustList) CheckObject(kek KEK, objectKey string) error {
 	lines, deposit := t.depositLines(kek)
-	if deposit && !slices.ContainsFunc(lines, func(e TrustEntry) bool { return e.allowsKey(objectKey) }) {
+	if deposit && !slices.ContainsFunc(lines, func(e *TrustEntry) bool { return e.allowsKey(objectKey) }) {
 		return fmt.Errorf("check object: %w: deposit site %s outside its prefixes", ErrUntrusted, kek.Creator())
 	}
 	return nil
@@ -148,13 +148,13 @@ func (t *TrustList) CheckObject(kek KEK, objectKey string) error {
 // depositLines is the lines that allow the KEK's creator to deposit, and whether depositing is all it may. Where none of
 // its lines holds any more the withdrawn ones still say what was allowed, and what a member made stays a member's: whether a KEK may be used after its creator left
 // is its state's to say. A creator of whom no line speaks came in by endorsement and is no deposit site.
-func (t *TrustList) depositLines(kek KEK) (deposits []TrustEntry, only bool) {
+func (t *TrustList) depositLines(kek KEK) (deposits []*TrustEntry, only bool) {
 	lines := t.lines(kek.Bucket(), kek.Creator())
-	if slices.ContainsFunc(lines, func(e TrustEntry) bool { return e.Role == Member && e.heldAt(kek.must().created) }) {
+	if slices.ContainsFunc(lines, func(e *TrustEntry) bool { return e.Role == Member && e.heldAt(kek.must().created) }) {
 		return nil, false
 	}
-	if live := slices.DeleteFunc(slices.Clone(lines), func(e TrustEntry) bool { return !e.live() }); len(live) > 0 {
-		lines = live
+	if slices.ContainsFunc(lines, (*TrustEntry).live) {
+		lines = slices.DeleteFunc(lines, func(e *TrustEntry) bool { return !e.live() })
 	}
 	for _, e := range lines {
 		switch e.Role {
@@ -167,11 +167,12 @@ func (t *TrustList) depositLines(kek KEK) (deposits []TrustEntry, only bool) {
 	return deposits, len(deposits) > 0
 }
 
-// lines is every line that speaks of the site and the bucket, withdrawn or not.
-func (t *TrustList) lines(bucket string, site SiteID) []TrustEntry {
-	var lines []TrustEntry
-	for _, e := range t.entries {
-		if e.Card.ID == site && matchBucket(e.Bucket, bucket) {
+// lines is every line that speaks of the site and the bucket, withdrawn or not. They are the list's own, not copies: each has a card of
+// nearly a kilobyte, and every read of an object asks.
+func (t *TrustList) lines(bucket string, site SiteID) []*TrustEntry {
+	var lines []*TrustEntry
+	for n := range t.entries {
+		if e := &t.entries[n]; e.Card.ID == site && matchBucket(e.Bucket, bucket) {
 			lines = append(lines, e)
 		}
 	}
@@ -179,11 +180,11 @@ func (t *TrustList) lines(bucket string, site SiteID) []TrustEntry {
 }
 
 // heldAt says whether the line held at that time; of a time that is not known, no.
-func (e TrustEntry) heldAt(at time.Time) bool {
+func (e *TrustEntry) heldAt(at time.Time) bool {
 	return !at.IsZero() && !at.Before(e.Added) && (e.live() || !at.After(e.Withdrawn))
 }
 
-func (e TrustEntry) allowsKey(key string) bool {
+func (e *TrustEntry) allowsKey(key string) bool {
 	return len(e.Prefixes) == 0 ||
 		slices.ContainsFunc(e.Prefixes, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
 }

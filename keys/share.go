@@ -238,7 +238,7 @@ func (t *TrustList) couldOpen(bucket string, site, creator SiteID, created time.
 	if creator == t.site && t.Retired(site) {
 		return false // what this site made as itself it never granted to what it was before
 	}
-	return slices.ContainsFunc(t.lines(bucket, site), func(e TrustEntry) bool {
+	return slices.ContainsFunc(t.lines(bucket, site), func(e *TrustEntry) bool {
 		return e.Role != Deposit && (e.live() || !created.After(e.Withdrawn))
 	})
 }

@@ -38,7 +38,7 @@ type TrustEntry struct {
 	Withdrawn time.Time // zero while it holds
 }
 
-func (e TrustEntry) live() bool { return e.Withdrawn.IsZero() }
+func (e *TrustEntry) live() bool { return e.Withdrawn.IsZero() }
 
 // TrustList says which sites this site trusts, for which buckets and as what. It is signed by the site itself and
 // numbered; it never comes from the backend. It is safe for concurrent reading; whoever changes one that others read

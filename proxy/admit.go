@@ -109,5 +109,5 @@ func retryAfter(header http.Header, err error) {
 		after = refused.After
 	}
 	header.Set("Retry-After", strconv.FormatFloat(math.Ceil(after.Seconds()), 'f', 0, 64))
-	header.Set("x-amz-retry-after", strconv.FormatInt(after.Milliseconds(), 10))
+	header.Set("X-Amz-Retry-After", strconv.FormatInt(after.Milliseconds(), 10))
 }

@@ -48,7 +48,7 @@ func (h *Handler) headRecord(rq *request) (*metadata.Record, http.Header, error)
 }
 
 func attributesOf(req s3api.AttributesRequest, rec *metadata.Record, backend http.Header) s3api.ObjectAttributes {
-	out := s3api.ObjectAttributes{Request: req, ETag: rec.ETag, Size: rec.Size, StorageClass: backend.Get("x-amz-storage-class")}
+	out := s3api.ObjectAttributes{Request: req, ETag: rec.ETag, Size: rec.Size, StorageClass: backend.Get("X-Amz-Storage-Class")}
 	if out.StorageClass == "" {
 		out.StorageClass = "STANDARD"
 	}

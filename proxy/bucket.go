@@ -170,7 +170,7 @@ func (h *Handler) headBucket(rq *request) error {
 	if err := h.seeBucket(rq); err != nil {
 		return err
 	}
-	rq.w.Header().Set("x-amz-bucket-region", h.cfg.Region)
+	rq.w.Header().Set("X-Amz-Bucket-Region", h.cfg.Region)
 	rq.w.Header().Set("Content-Type", "application/xml")
 	rq.w.WriteHeader(http.StatusOK)
 	return nil

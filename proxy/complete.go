@@ -82,7 +82,7 @@ func (h *Handler) completeMultipartUpload(rq *request) error {
 func (h *Handler) completeAnswer(rq *request, done *completion) *answer {
 	header := http.Header{}
 	if done.VersionID != "" && done.VersionID != metadata.NullVersion {
-		header.Set("x-amz-version-id", done.VersionID)
+		header.Set("X-Amz-Version-Id", done.VersionID)
 	}
 	if done.SSE != "" {
 		setManaged(header, http.Header{headerSSE: {done.SSE}, headerKMSKey: {done.KMSKey}})
@@ -200,7 +200,7 @@ func (h *Handler) resume(ctx context.Context, rq *request, up *openUpload, list 
 		return nil, err
 	case joined:
 		// It is done: what the client sees in its conditions now is its own object.
-		return h.recordJoined(ctx, rq, up, chosen, sum, want, header, unquote(header.Get("ETag")))
+		return h.recordJoined(ctx, rq, up, chosen, sum, want, header, unquote(header.Get("Etag")))
 	}
 	return h.join(ctx, rq, up, chosen, want, conds, true)
 }
@@ -240,7 +240,7 @@ func (h *Handler) abortTooLate(ctx context.Context, rq *request, header http.Hea
 		if err != nil {
 			return err
 		}
-		if _, err := h.recordJoined(ctx, rq, up, chosen, sum, stored.List, header, unquote(header.Get("ETag"))); err != nil {
+		if _, err := h.recordJoined(ctx, rq, up, chosen, sum, stored.List, header, unquote(header.Get("Etag"))); err != nil {
 			return err
 		}
 	}

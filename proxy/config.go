@@ -45,7 +45,7 @@ func (h *Handler) passSubresource(rq *request, s subresource) error {
 		}
 		if len(text) > 0 {
 			brq.Body, brq.Length, brq.Replayable = bytes.NewReader(text), int64(len(text)), true
-			brq.Header.Set("Content-MD5", contentMD5(text))
+			brq.Header.Set("Content-Md5", contentMD5(text))
 			brq.Header.Set("Content-Type", s.contentType())
 		}
 	}
@@ -71,8 +71,8 @@ func (h *Handler) passSubresource(rq *request, s subresource) error {
 			return err
 		}
 	}
-	if v := resp.Header.Get("x-amz-version-id"); v != "" {
-		rq.w.Header().Set("x-amz-version-id", v)
+	if v := resp.Header.Get("X-Amz-Version-Id"); v != "" {
+		rq.w.Header().Set("X-Amz-Version-Id", v)
 	}
 	return answerDocument(rq, cmp.Or(s.status, resp.Status), s.contentType(), text)
 }

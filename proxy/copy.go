@@ -39,7 +39,7 @@ func (h *Handler) copyObject(rq *request) error {
 
 // copySource reads and authorises the source of a copy: whoever may not read it must not copy it either.
 func (h *Handler) copySource(rq *request) (target, s3api.Conditions, error) {
-	src, cerr := s3api.ParseCopySource(rq.call.Header.Get("x-amz-copy-source"))
+	src, cerr := s3api.ParseCopySource(rq.call.Header.Get("X-Amz-Copy-Source"))
 	if cerr != nil {
 		return target{}, s3api.Conditions{}, cerr
 	}
@@ -73,9 +73,9 @@ func (h *Handler) parseCopy(rq *request) (*copying, error) {
 		return nil, err
 	}
 	if c.tags.replace {
-		c.tags.header = rq.call.Header.Get("x-amz-tagging")
+		c.tags.header = rq.call.Header.Get("X-Amz-Tagging")
 	}
-	if name := rq.call.Header.Get("x-amz-checksum-algorithm"); name != "" {
+	if name := rq.call.Header.Get("X-Amz-Checksum-Algorithm"); name != "" {
 		alg, ok := checksum.ParseAlgorithm(name)
 		if !ok {
 			return nil, errUnsupportedChecksum
@@ -83,8 +83,8 @@ func (h *Handler) parseCopy(rq *request) (*copying, error) {
 		c.algorithm = alg
 	}
 	self := source.Bucket == c.dest.Bucket && source.Key == c.dest.Key && source.VersionID == ""
-	if self && !c.replace && !c.tags.replace && rq.call.Header.Get("x-amz-storage-class") == "" &&
-		rq.call.Header.Get("x-amz-website-redirect-location") == "" && rq.call.Header.Get(headerSSE) == "" && rq.encryption.customerKey == nil {
+	if self && !c.replace && !c.tags.replace && rq.call.Header.Get("X-Amz-Storage-Class") == "" &&
+		rq.call.Header.Get("X-Amz-Website-Redirect-Location") == "" && rq.call.Header.Get(headerSSE) == "" && rq.encryption.customerKey == nil {
 		return nil, s3api.ErrInvalidRequest.With("This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
 	return c, nil
@@ -245,7 +245,7 @@ func (h *Handler) copyUnsealed(ctx context.Context, rq *request, c *copying, fou
 func (c *copying) streamedHeaders(from http.Header) http.Header {
 	header := copyHeaders(from)
 	if c.tags.header != "" {
-		header.Set("x-amz-tagging", c.tags.header)
+		header.Set("X-Amz-Tagging", c.tags.header)
 	}
 	return header
 }
@@ -254,8 +254,8 @@ func (c *copying) streamedHeaders(from http.Header) http.Header {
 func copyAnswer(rq *request, source, dest http.Header, rec *metadata.Record) *answer {
 	header := http.Header{}
 	setVersion(header, dest)
-	if v := source.Get("x-amz-version-id"); v != "" {
-		header.Set("x-amz-copy-source-version-id", v)
+	if v := source.Get("X-Amz-Version-Id"); v != "" {
+		header.Set("X-Amz-Copy-Source-Version-Id", v)
 	}
 	rq.encryption.setWritten(header, dest)
 	modified := lastModifiedOf(dest)

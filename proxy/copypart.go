@@ -42,8 +42,8 @@ func (h *Handler) copyPart(ctx context.Context, rq *request, number int, source 
 		return nil, err
 	}
 	header := http.Header{}
-	if v := src.header.Get("x-amz-version-id"); v != "" {
-		header.Set("x-amz-copy-source-version-id", v)
+	if v := src.header.Get("X-Amz-Version-Id"); v != "" {
+		header.Set("X-Amz-Copy-Source-Version-Id", v)
 	}
 	up.setEncryption(rq, header)
 	return &answer{header: header, write: func(w io.Writer) error {
@@ -116,7 +116,7 @@ func (h *Handler) openUnsealedSource(ctx context.Context, rq *request, source ta
 
 // copySpan reads which bytes of a source of this size the request names: all of them without x-amz-copy-source-range.
 func copySpan(header http.Header, size int64) (ask, error) {
-	text := header.Get("x-amz-copy-source-range")
+	text := header.Get("X-Amz-Copy-Source-Range")
 	if text == "" {
 		if size > maxObjectSize {
 			return ask{}, s3api.ErrInvalidRequest.With("The specified copy source is larger than the maximum allowable size for a copy source: 5368709120")

@@ -82,7 +82,7 @@ func (h *Handler) copyRewrapped(ctx context.Context, rq *request, c *copying, o 
 		return copyAnswer(rq, o.response.Header, nil, rec), nil
 	}
 	// The version comes from here, since RGW's answer to a copy names none.
-	rec.VersionID, rec.BackendETag = versionOf(header), unquote(header.Get("ETag"))
+	rec.VersionID, rec.BackendETag = versionOf(header), unquote(header.Get("Etag"))
 	h.committed(commit.ctx, rq, rec)
 	if err := h.putTags(commit.ctx, rq, c, head, header); err != nil {
 		return nil, err
@@ -120,11 +120,11 @@ func setCopySource(header http.Header, source target, backendETag string) {
 	if source.VersionID != "" {
 		name += "?versionId=" + s3api.EscapePath(source.VersionID)
 	}
-	header.Set("x-amz-copy-source", name)
-	header.Set("x-amz-metadata-directive", "REPLACE")
-	header.Set("x-amz-tagging-directive", "REPLACE") // tags are set by a call of their own, or are to be none
-	header.Set("x-amz-copy-source-if-match", quote(backendETag))
-	header.Set("x-amz-copy-if-match", quote(backendETag))
+	header.Set("X-Amz-Copy-Source", name)
+	header.Set("X-Amz-Metadata-Directive", "REPLACE")
+	header.Set("X-Amz-Tagging-Directive", "REPLACE") // tags are set by a call of their own, or are to be none
+	header.Set("X-Amz-Copy-Source-If-Match", quote(backendETag))
+	header.Set("X-Amz-Copy-If-Match", quote(backendETag))
 }
 
 // copyRecord is the source's record under the copy's name and envelope: the body is the same.

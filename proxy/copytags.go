@@ -60,7 +60,7 @@ func (h *Handler) putTags(ctx context.Context, rq *request, c *copying, head *se
 	if cerr != nil {
 		return cerr
 	}
-	made := target{Bucket: c.dest.Bucket, Key: c.dest.Key, VersionID: header.Get("x-amz-version-id")}
+	made := target{Bucket: c.dest.Bucket, Key: c.dest.Key, VersionID: header.Get("X-Amz-Version-Id")}
 	var err error
 	for range openAttempts {
 		err = h.putSubresource(ctx, rq, made, "tagging", nil, s3api.EncodeTagging(tags))
@@ -83,7 +83,7 @@ func (h *Handler) putSubresource(ctx context.Context, rq *request, t target, nam
 	if header = header.Clone(); header == nil {
 		header = http.Header{}
 	}
-	header.Set("Content-MD5", contentMD5(doc))
+	header.Set("Content-Md5", contentMD5(doc))
 	header.Set("Content-Type", "application/xml")
 	resp, err := h.backend.Do(ctx, rq.as(), &BackendRequest{
 		Method: http.MethodPut, Bucket: t.Bucket, Key: t.Key, Query: q, Header: header,

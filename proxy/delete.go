@@ -62,8 +62,8 @@ func (h *Handler) deleteOne(ctx context.Context, rq *request, t target, conds s3
 		return nil, outOfPlace(err)
 	}
 	resp.Body.Close()
-	marker := resp.Header.Get("x-amz-delete-marker") == "true"
-	h.buried(ctx, rq, t.Bucket, []gone{{key: t.Key, versionID: t.VersionID, marker: marker, newVersion: resp.Header.Get("x-amz-version-id")}})
+	marker := resp.Header.Get("X-Amz-Delete-Marker") == "true"
+	h.buried(ctx, rq, t.Bucket, []gone{{key: t.Key, versionID: t.VersionID, marker: marker, newVersion: resp.Header.Get("X-Amz-Version-Id")}})
 	return resp.Header, nil
 }
 
@@ -215,7 +215,7 @@ func (h *Handler) deleteEach(rq *request, list []s3api.ObjectIdentifier) s3api.D
 		}
 		result.Deleted = append(result.Deleted, s3api.DeletedObject{
 			Key: o.Key, VersionID: o.VersionID,
-			DeleteMarker: headers[i].Get("x-amz-delete-marker") == "true", DeleteMarkerVersionID: headers[i].Get("x-amz-version-id"),
+			DeleteMarker: headers[i].Get("X-Amz-Delete-Marker") == "true", DeleteMarkerVersionID: headers[i].Get("X-Amz-Version-Id"),
 		})
 	}
 	return result
@@ -227,7 +227,7 @@ func (h *Handler) readDelete(rq *request) (s3api.DeleteRequest, error) {
 	if err != nil {
 		return s3api.DeleteRequest{}, err
 	}
-	if rq.call.Header.Get("Content-MD5") == "" && body.ClientChecksum() == checksum.None {
+	if rq.call.Header.Get("Content-Md5") == "" && body.ClientChecksum() == checksum.None {
 		return s3api.DeleteRequest{}, s3api.ErrInvalidRequest.With("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
 	}
 	text, err := readSmall(body, maxDeleteBody)
@@ -245,7 +245,7 @@ func (h *Handler) readDelete(rq *request) (s3api.DeleteRequest, error) {
 func (h *Handler) deleteBatch(rq *request, batch []s3api.ObjectIdentifier) (s3api.DeleteResult, error) {
 	body := s3api.EncodeBackendDelete(batch)
 	header := passHeaders(rq.call.Header, []string{"X-Amz-Bypass-Governance-Retention", "X-Amz-Mfa"})
-	header.Set("Content-MD5", contentMD5(body))
+	header.Set("Content-Md5", contentMD5(body))
 	header.Set("Content-Type", "application/xml")
 	var q s3api.Query
 	q.Set("delete", "")

@@ -25,6 +25,12 @@ const (
 	customerKeyBytes = 32
 )
 
+// The three headers of a customer key, of the object and of the source of a copy: algorithm, key and the key's MD5. Never written to.
+var (
+	customerHeaders  = [3]string{customerPrefix + suffixAlgorithm, customerPrefix + suffixKey, customerPrefix + suffixKeyMD5}
+	sourceKeyHeaders = [3]string{sourceKeyPrefix + suffixAlgorithm, sourceKeyPrefix + suffixKey, sourceKeyPrefix + suffixKeyMD5}
+)
+
 // kmsHeaders ask the backend to encrypt once more under a key of its own KMS. They are handed on, so that what the answer
 // says of them is true; cofre's sealing is underneath in any case.
 var kmsHeaders = []string{
@@ -49,10 +55,10 @@ func (h *Handler) parseEncryption(header http.Header, secure bool) (encryption, 
 		e   encryption
 		err *s3api.Error
 	)
-	if e.customerKey, e.keyMD5, err = customerKey(header, customerPrefix); err != nil {
+	if e.customerKey, e.keyMD5, err = customerKey(header, customerHeaders); err != nil {
 		return e, err
 	}
-	if e.sourceKey, _, err = customerKey(header, sourceKeyPrefix); err != nil {
+	if e.sourceKey, _, err = customerKey(header, sourceKeyHeaders); err != nil {
 		return e, err
 	}
 	if (e.customerKey != nil || e.sourceKey != nil) && !secure && !h.cfg.CustomerKeysOverHTTP {
@@ -81,8 +87,11 @@ func encryptionArgument(message string) *s3api.Error {
 }
 
 // customerKey reads the three headers of a customer key, which come together or not at all.
-func customerKey(header http.Header, prefix string) (key []byte, keyMD5 string, err *s3api.Error) {
-	algorithm, text, sum := header.Get(prefix+suffixAlgorithm), header.Get(prefix+suffixKey), header.Get(prefix+suffixKeyMD5)
+func customerKey(header http.Header, names [3]string) (key []byte, keyMD5 string, err *s3api.Error) {
+	if header[names[0]] == nil && header[names[1]] == nil && header[names[2]] == nil {
+		return nil, "", nil
+	}
+	algorithm, text, sum := header.Get(names[0]), header.Get(names[1]), header.Get(names[2])
 	if algorithm == "" && text == "" && sum == "" {
 		return nil, "", nil
 	}
@@ -139,5 +148,5 @@ func setManaged(out, backend http.Header) {
 		}
 		return
 	}
-	out.Set(headerSSE, algorithmAES256)
+	out[headerSSE] = aes256
 }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -73,7 +72,7 @@ func (sel selection) setChecksum(header http.Header, rec *metadata.Record) {
 		setChecksum(header, rec)
 	case sel.checksum.Algorithm != checksum.None && sel.checksum.Algorithm == rec.Checksum.Algorithm:
 		header.Set(sel.checksum.Algorithm.Header(), checksumText(sel.checksum, 0))
-		header.Set("x-amz-checksum-type", string(rec.Checksum.Type))
+		header.Set("X-Amz-Checksum-Type", string(rec.Checksum.Type))
 	}
 }
 
@@ -166,7 +165,7 @@ func (h *Handler) answerObject(rq *request, o *object, conds s3api.Conditions) (
 	}
 	header := rq.w.Header()
 	setObjectHeaders(header, o.response.Header, attrs)
-	header.Set("ETag", quote(o.record.ETag))
+	header.Set("Etag", quote(o.record.ETag))
 	rq.encryption.setWritten(header, o.response.Header)
 
 	switch readStatus(conds, o.record, lastModifiedOf(o.response.Header)) {
@@ -191,16 +190,16 @@ func (h *Handler) answerObject(rq *request, o *object, conds s3api.Conditions) (
 		clearObjectHeaders(header)
 		return false, err
 	}
-	if rq.call.Header.Get("x-amz-checksum-mode") == "ENABLED" {
+	if rq.call.Header.Get("X-Amz-Checksum-Mode") == "ENABLED" {
 		sel.setChecksum(header, o.record)
 	}
 	if sel.parts > 0 {
-		header.Set("x-amz-mp-parts-count", strconv.Itoa(sel.parts))
+		header.Set("X-Amz-Mp-Parts-Count", strconv.Itoa(sel.parts))
 	}
 	status := http.StatusOK
 	if sel.partial {
 		status = http.StatusPartialContent
-		header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", sel.off, sel.off+sel.n-1, o.record.Size))
+		header.Set("Content-Range", contentRange(sel, o.record.Size))
 	}
 	header.Set("Content-Length", strconv.FormatInt(sel.n, 10))
 	if rq.Method == http.MethodHead || empty {
@@ -281,7 +280,7 @@ func (h *Handler) getUnsealed(rq *request, found error, conds s3api.Conditions) 
 	rec := plain.record()
 	header := rq.w.Header()
 	setObjectHeaders(header, plain.header, clearAttributes(plain.header))
-	header.Set("ETag", quote(rec.ETag))
+	header.Set("Etag", quote(rec.ETag))
 	switch conds.Read(rec.ETag, lastModifiedOf(plain.header)) {
 	case http.StatusNotModified:
 		notModified(rq.w)
@@ -301,7 +300,7 @@ func (h *Handler) getUnsealed(rq *request, found error, conds s3api.Conditions) 
 	status := http.StatusOK
 	if sel.partial {
 		status = http.StatusPartialContent
-		header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", sel.off, sel.off+sel.n-1, rec.Size))
+		header.Set("Content-Range", contentRange(sel, rec.Size))
 	}
 	header.Set("Content-Length", strconv.FormatInt(sel.n, 10))
 	if rq.Method == http.MethodHead || sel.n == 0 {

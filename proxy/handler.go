@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -216,6 +215,16 @@ type request struct {
 	leave func()
 }
 
+// Header values that many answers, or requests to the backend, share. Never written to.
+var (
+	serverName   = []string{"cofre"}
+	acceptRanges = []string{"bytes"}
+	defaultType  = []string{defaultContentType}
+	emptyLength  = []string{"0"}
+	backendType  = []string{backendContentType}
+	aes256       = []string{algorithmAES256}
+)
+
 // ServeHTTP answers one request and logs one line.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength == 0 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
@@ -223,18 +232,25 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// connection for garbage if it does not come.
 		w.WriteHeader(http.StatusContinue)
 	}
-	ev := &event{ID: newRequestID(), Method: r.Method, Remote: r.RemoteAddr, Start: h.cfg.Clock()}
-	rw := &responseWriter{ResponseWriter: w}
+	one := &struct {
+		rq request
+		ev event
+		w  responseWriter
+	}{
+		rq: request{Request: r, from: h.cfg.Proxies.Client(r.RemoteAddr, r.Header.Values("X-Forwarded-For"))},
+		ev: event{ID: newRequestID(), Method: r.Method, Remote: r.RemoteAddr, Start: h.cfg.Clock()},
+		w:  responseWriter{ResponseWriter: w},
+	}
+	rq, ev, rw := &one.rq, &one.ev, &one.w
 	h.waitForClient(rw, r)
-	rq := &request{Request: r, w: rw, event: ev, began: h.store.Now(), from: h.cfg.Proxies.Client(r.RemoteAddr, r.Header.Values("X-Forwarded-For"))}
+	rq.w, rq.event, rq.began = rw, ev, h.store.Now()
 	if len(h.cfg.Proxies) > 0 && rq.from.IsValid() {
 		ev.Remote = rq.from.String()
 	}
 
 	header := w.Header()
-	header.Set("Server", "cofre")
-	header.Set("x-amz-request-id", ev.ID)
-	header.Set("x-amz-id-2", ev.ID)
+	id := []string{ev.ID}
+	header["Server"], header["X-Amz-Request-Id"], header["X-Amz-Id-2"] = serverName, id, id
 	if endsConnection(r) {
 		header.Set("Connection", "close")
 	}
@@ -360,5 +376,10 @@ func (rq *request) target() target {
 func newRequestID() string {
 	var b [8]byte
 	rand.Read(b[:])
-	return strings.ToUpper(hex.EncodeToString(b[:]))
+	const digits = "0123456789ABCDEF"
+	var text [2 * len(b)]byte
+	for i, c := range b {
+		text[2*i], text[2*i+1] = digits[c>>4], digits[c&15]
+	}
+	return string(text[:])
 }

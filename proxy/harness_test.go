@@ -57,7 +57,7 @@ type storage struct {
 }
 
 // diskStorage is the store of cofre dev, in this process.
-func diskStorage(t *testing.T) *storage {
+func diskStorage(t testing.TB) *storage {
 	t.Helper()
 	b, err := disk.Open(t.TempDir())
 	if err != nil {
@@ -71,7 +71,7 @@ func diskStorage(t *testing.T) *storage {
 }
 
 // rgwStorage is the real Ceph RGW of the test environment.
-func rgwStorage(t *testing.T) *storage {
+func rgwStorage(t testing.TB) *storage {
 	t.Helper()
 	endpoint := os.Getenv("COFRE_TEST_RGW")
 	if endpoint == "" {
@@ -120,8 +120,12 @@ type siteConfig struct {
 	identity *keys.Identity
 	store    metadata.Store
 	wrap     func(proxy.Backend) proxy.Backend
-	domains  []string
-	anon     access.Identity
+	// wrapStore is between the handler and the store. May be nil.
+	wrapStore func(metadata.Store) metadata.Store
+	// log is written instead of remembered. May be nil.
+	log     *zap.Logger
+	domains []string
+	anon    access.Identity
 	// keysOverHTTP takes customer keys over plain http.
 	keysOverHTTP bool
 	// users are further backend users, and credentials further clients that act as them.
@@ -135,7 +139,7 @@ type siteConfig struct {
 	proxies  source.Proxies
 }
 
-func newSite(t *testing.T, st *storage, cfg siteConfig) *site {
+func newSite(t testing.TB, st *storage, cfg siteConfig) *site {
 	t.Helper()
 	s := &site{storage: st, store: cfg.store, identity: cfg.identity, system: systemBucket + st.bucketTag, registry: prometheus.NewRegistry()}
 	if s.identity == nil {
@@ -148,6 +152,9 @@ func newSite(t *testing.T, st *storage, cfg siteConfig) *site {
 		}
 		t.Cleanup(func() { store.Close() })
 		s.store = store
+	}
+	if cfg.wrapStore != nil {
+		s.store = cfg.wrapStore(s.store)
 	}
 	s.trust = keys.NewTrustList(s.identity, time.Now())
 	users := map[access.BackendUser]backend.Credentials{access.SiteUser: {AccessKeyID: st.access, SecretAccessKey: st.secret}}
@@ -181,12 +188,15 @@ func newSite(t *testing.T, st *storage, cfg siteConfig) *site {
 	}
 	core, logs := observer.New(zap.InfoLevel)
 	s.logs = logs
+	if cfg.log == nil {
+		cfg.log = zap.New(core)
+	}
 	hosts := s3api.Hosts{Domains: cfg.domains}
 	h := proxy.New(proxy.Config{
 		Hosts: hosts, Verifier: sigv4.New(sigv4.Config{Secrets: clientSecrets{creds}, Bucket: hosts.Bucket}), Access: creds, Backend: b,
 		Store: s.store, Ring: ring, Site: s.identity.Card().ID, Region: region, SystemBucket: s.system,
 		Attempts: cfg.attempts, Guessing: cfg.guessing, Proxies: cfg.proxies, Gate: cfg.gate, Rates: cfg.rates,
-		Bucket: cfg.policy, Limits: cfg.limits, CustomerKeysOverHTTP: cfg.keysOverHTTP, Log: zap.New(core), Registerer: s.registry, Clock: time.Now,
+		Bucket: cfg.policy, Limits: cfg.limits, CustomerKeysOverHTTP: cfg.keysOverHTTP, Log: cfg.log, Registerer: s.registry, Clock: time.Now,
 	})
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
@@ -207,7 +217,7 @@ func (c clientSecrets) Secret(ctx context.Context, accessKeyID string) (string, 
 }
 
 // bucket makes a bucket through cofre.
-func (s *site) bucket(t *testing.T, name string) string {
+func (s *site) bucket(t testing.TB, name string) string {
 	t.Helper()
 	name += s.bucketTag
 	if _, err := s.client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name}); err != nil {
@@ -225,7 +235,7 @@ func client(endpoint, access, secret string) *s3.Client {
 	})
 }
 
-func (s *site) put(t *testing.T, bucket, key string, body []byte) *s3.PutObjectOutput {
+func (s *site) put(t testing.TB, bucket, key string, body []byte) *s3.PutObjectOutput {
 	t.Helper()
 	out, err := s.client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(body)})
 	if err != nil {

@@ -13,8 +13,11 @@ import (
 )
 
 // sealedHeaders are the standard headers that a client gives an object and that are sealed with it (docs/FORMAT.md
-// section 5), lower case.
-var sealedHeaders = []string{"content-type", "content-encoding", "content-disposition", "content-language", "cache-control", "expires"}
+// section 5): as it names them, and as net/http does.
+var sealedHeaders = []struct{ name, key string }{
+	{"content-type", "Content-Type"}, {"content-encoding", "Content-Encoding"}, {"content-disposition", "Content-Disposition"},
+	{"content-language", "Content-Language"}, {"cache-control", "Cache-Control"}, {"expires", "Expires"},
+}
 
 // backendContentType is all that the backend learns of what an object is.
 const backendContentType = "application/octet-stream"
@@ -31,13 +34,13 @@ func attributesFrom(header http.Header) (seal.Attributes, *s3api.Error) {
 		return seal.Attributes{}, err
 	}
 	a := seal.Attributes{Headers: map[string]string{}, Meta: meta}
-	for _, name := range sealedHeaders {
-		v := strings.Join(header.Values(name), ",")
-		if name == "content-encoding" {
+	for _, h := range sealedHeaders {
+		v := strings.Join(header[h.key], ",")
+		if h.name == "content-encoding" {
 			v = withoutChunkedEncoding(v)
 		}
 		if v != "" {
-			a.Headers[name] = v
+			a.Headers[h.name] = v
 		}
 	}
 	return a, nil
@@ -61,9 +64,9 @@ func withoutChunkedEncoding(v string) string {
 // clearAttributes reads attributes that lie in clear on the backend.
 func clearAttributes(header http.Header) seal.Attributes {
 	a := seal.Attributes{Headers: map[string]string{}, Meta: map[string]string{}}
-	for _, name := range sealedHeaders {
-		if v := header.Get(name); v != "" {
-			a.Headers[name] = v
+	for _, h := range sealedHeaders {
+		if v := header.Get(h.key); v != "" {
+			a.Headers[h.name] = v
 		}
 	}
 	for name, values := range header {
@@ -92,8 +95,7 @@ func setObjectHeaders(out, backend http.Header, a seal.Attributes) {
 			out[name] = v
 		}
 	}
-	out.Set("Accept-Ranges", "bytes")
-	out.Set("Content-Type", defaultContentType)
+	out["Accept-Ranges"], out["Content-Type"] = acceptRanges, defaultType
 	for name, v := range a.Headers {
 		out.Set(name, v)
 	}
@@ -172,7 +174,7 @@ func setChecksum(header http.Header, rec *metadata.Record) {
 		return
 	}
 	header.Set(rec.Checksum.Algorithm.Header(), checksumText(rec.Checksum, len(rec.Parts)))
-	header.Set("x-amz-checksum-type", string(rec.Checksum.Type))
+	header.Set("X-Amz-Checksum-Type", string(rec.Checksum.Type))
 }
 
 // passedHeaders are request headers of a write that the backend acts upon itself. Nothing else a client sends is handed on.

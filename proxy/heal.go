@@ -111,7 +111,7 @@ func (h *Handler) probe(ctx context.Context, as access.BackendUser, t target) (*
 	}
 	f := &found{header: resp.Header, size: size}
 	f.raw, f.envelope, err = envelopeOf(resp.Header)
-	if errors.Is(err, errUnsealed) && resp.Header.Get("ETag") == "" {
+	if errors.Is(err, errUnsealed) && resp.Header.Get("Etag") == "" {
 		return nil, errHollow
 	}
 	if errors.Is(err, errUnsealed) {
@@ -175,7 +175,7 @@ func (h *Handler) ofVersion(ctx context.Context, t target, rec *metadata.Record)
 // names the body only as long as the object is not moved to another store, or was computed for a store with another rule, so
 // what the backend says now is the pin.
 func matchFound(rec *metadata.Record, f *found) error {
-	rec.BackendETag = unquote(f.header.Get("ETag"))
+	rec.BackendETag = unquote(f.header.Get("Etag"))
 	if !rec.Tombstoned.IsZero() {
 		return nil
 	}
@@ -239,7 +239,7 @@ func (h *Handler) recordFrom(ctx context.Context, t target, f *found, kek keys.K
 	}
 	rec := &metadata.Record{
 		Bucket: t.Bucket, Key: t.Key, VersionID: version, Envelope: f.raw,
-		BackendETag: unquote(f.header.Get("ETag")), ContentType: attrs.Headers["content-type"], Began: h.store.Now(),
+		BackendETag: unquote(f.header.Get("Etag")), ContentType: attrs.Headers["content-type"], Began: h.store.Now(),
 	}
 	if f.envelope.Flags.Has(seal.Multipart) {
 		err = h.healMultipart(ctx, rec, f, dek)

@@ -82,7 +82,7 @@ func replicas(t *testing.T, st *storage, n int) []*site {
 func TestNoHonestRaceRaisesAnAlarm(t *testing.T) {
 	t.Parallel()
 	for name, where := range map[string]struct {
-		storage  func(*testing.T) *storage
+		storage  func(testing.TB) *storage
 		replicas int
 	}{"disk": {diskStorage, 1}, "rgw": {rgwStorage, 2}} {
 		for _, versioning := range []string{"", "Enabled", "Suspended"} {

@@ -63,7 +63,7 @@ func (h *Handler) recordJoined(ctx context.Context, rq *request, up *openUpload,
 		return nil, err
 	}
 	// Before the upload is done with: a client that is told of a failure sends Complete again, which comes here again.
-	if err := h.careFor(ctx, rq, target{Bucket: up.Bucket, Key: up.Key, VersionID: header.Get("x-amz-version-id")}, own.Care); err != nil {
+	if err := h.careFor(ctx, rq, target{Bucket: up.Bucket, Key: up.Key, VersionID: header.Get("X-Amz-Version-Id")}, own.Care); err != nil {
 		return nil, err
 	}
 	rec.Began = rq.began
@@ -141,7 +141,7 @@ func (h *Handler) backendComplete(c *commit, rq *request, up *openUpload, chosen
 	}
 	header, joined, headErr := h.joined(c.ctx, rq, up)
 	if joined {
-		return header, unquote(header.Get("ETag")), nil
+		return header, unquote(header.Get("Etag")), nil
 	}
 	if headErr != nil || errors.Is(err, ErrBackendUnavailable) || brokeDown(err) {
 		return nil, "", errors.Join(ErrBackendUnavailable, err)

@@ -116,8 +116,8 @@ func (h *Handler) createMultipartUpload(rq *request) error {
 	}
 	header := rq.w.Header()
 	if alg != checksum.None {
-		header.Set("x-amz-checksum-algorithm", alg.String())
-		header.Set("x-amz-checksum-type", string(kind))
+		header.Set("X-Amz-Checksum-Algorithm", alg.String())
+		header.Set("X-Amz-Checksum-Type", string(kind))
 	}
 	rq.encryption.setWritten(header, resp.Header)
 	header.Set("Content-Type", "application/xml")
@@ -128,7 +128,7 @@ func (h *Handler) createMultipartUpload(rq *request) error {
 // uploadChecksum reads which checksum an upload will have. Composite is S3's default for all but CRC64NVME, which is
 // always over the full object (https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html).
 func uploadChecksum(header http.Header) (checksum.Algorithm, checksum.Type, error) {
-	name, kind := header.Get("x-amz-checksum-algorithm"), checksum.Type(header.Get("x-amz-checksum-type"))
+	name, kind := header.Get("X-Amz-Checksum-Algorithm"), checksum.Type(header.Get("X-Amz-Checksum-Type"))
 	if name == "" {
 		if kind != "" {
 			return checksum.None, "", s3api.ErrInvalidRequest.With("The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
@@ -241,7 +241,7 @@ func (h *Handler) sealPart(ctx context.Context, rq *request, up *openUpload, n n
 	resp.Body.Close()
 	return metadata.UploadPart{
 		Number: n.number, Attempt: [16]byte(part.Salt), Salt: [16]byte(part.Salt), Size: n.size, MD5: footer.MD5,
-		ETag: etagOfPart(footer.MD5, up.dek, up.envelope.ObjectID, part), BackendETag: unquote(resp.Header.Get("ETag")),
+		ETag: etagOfPart(footer.MD5, up.dek, up.envelope.ObjectID, part), BackendETag: unquote(resp.Header.Get("Etag")),
 		Checksum: metadata.Checksum{Algorithm: footer.Checksum, Value: footer.Sum},
 	}, nil
 }
@@ -278,7 +278,7 @@ func (h *Handler) uploadPart(rq *request) error {
 		return err
 	}
 	header := rq.w.Header()
-	header.Set("ETag", quote(row.ETag))
+	header.Set("Etag", quote(row.ETag))
 	if row.Checksum.Algorithm != checksum.None {
 		header.Set(row.Checksum.Algorithm.Header(), checksumText(row.Checksum, 0))
 	}

@@ -172,7 +172,19 @@ func readRequest(t target, rec *metadata.Record, g seal.Geometry, a ask) *Backen
 	return rq
 }
 
-func byteRange(off, n int64) string { return fmt.Sprintf("bytes=%d-%d", off, off+n-1) }
+func byteRange(off, n int64) string {
+	b := append(make([]byte, 0, 48), "bytes="...)
+	b = append(strconv.AppendInt(b, off, 10), '-')
+	return string(strconv.AppendInt(b, off+n-1, 10))
+}
+
+// contentRange is what an answer says of the range that it has.
+func contentRange(sel selection, size int64) string {
+	b := append(make([]byte, 0, 64), "bytes "...)
+	b = append(strconv.AppendInt(b, sel.off, 10), '-')
+	b = append(strconv.AppendInt(b, sel.off+sel.n-1, 10), '/')
+	return string(strconv.AppendInt(b, size, 10))
+}
 
 // confirm opens the envelope that the backend's answer carries, after comparing it with the record's.
 func (h *Handler) confirm(ctx context.Context, rd reading, t target, rec *metadata.Record, resp *BackendResponse) (*object, error) {
@@ -212,9 +224,9 @@ func (h *Handler) nameVersion(t target, rec *metadata.Record, header http.Header
 		return
 	}
 	h.note(t, &integrityError{"version", errors.New("the storage calls this version by another's name")})
-	header.Del("x-amz-version-id")
+	header.Del("X-Amz-Version-Id")
 	if rec.VersionID != metadata.NullVersion {
-		header.Set("x-amz-version-id", rec.VersionID)
+		header.Set("X-Amz-Version-Id", rec.VersionID)
 	}
 }
 
@@ -276,7 +288,7 @@ func geometryOf(rec *metadata.Record) (seal.Geometry, error) {
 
 // versionOf gives the version id on a backend answer as records name it.
 func versionOf(header http.Header) string {
-	if v := header.Get("x-amz-version-id"); v != "" {
+	if v := header.Get("X-Amz-Version-Id"); v != "" {
 		return v
 	}
 	return metadata.NullVersion

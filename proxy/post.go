@@ -89,7 +89,7 @@ func (h *Handler) judgeForm(rq *request, form *form) (*sigv4.PostPolicy, error) 
 func answerForm(rq *request, form *form, w *written) error {
 	header := rq.w.Header()
 	where := formLocation(rq)
-	header.Set("ETag", quote(w.record.ETag))
+	header.Set("Etag", quote(w.record.ETag))
 	setChecksum(header, w.record)
 	setVersion(header, w.header)
 	if target, ok := form.redirect(rq.call.Bucket, rq.call.Key, w.record.ETag); ok {

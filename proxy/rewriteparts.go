@@ -48,7 +48,7 @@ func (w *rewriter) toldParts(ctx context.Context, t target, plain *unsealedObjec
 		q.Set("partNumber", strconv.Itoa(i+1))
 		resp, err := w.h.backend.Do(ctx, access.SiteUser, &BackendRequest{
 			Method: http.MethodHead, Bucket: t.Bucket, Key: t.Key, Query: q,
-			Header: http.Header{"If-Match": {plain.header.Get("ETag")}},
+			Header: http.Header{"If-Match": {plain.header.Get("Etag")}},
 		})
 		if hasStatus(err, http.StatusBadRequest) || hasStatus(err, http.StatusRequestedRangeNotSatisfiable) || hasStatus(err, http.StatusNotImplemented) {
 			return nil, nil
@@ -57,7 +57,7 @@ func (w *rewriter) toldParts(ctx context.Context, t target, plain *unsealedObjec
 			return nil, err
 		}
 		resp.Body.Close()
-		if resp.Header.Get("x-amz-mp-parts-count") != strconv.Itoa(count) {
+		if resp.Header.Get("X-Amz-Mp-Parts-Count") != strconv.Itoa(count) {
 			return nil, nil
 		}
 		sizes[i] = resp.Length

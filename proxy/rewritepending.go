@@ -211,7 +211,7 @@ func (w *rewriter) abortSettled(ctx context.Context, rq *request, p PendingRewri
 
 // careFor gives a new object in parts the tags and the protection of the old one.
 func (w *rewriter) careFor(ctx context.Context, rq *request, p PendingRewrite, made http.Header) error {
-	err := w.h.careFor(ctx, rq, target{Bucket: w.bucket, Key: string(p.Key), VersionID: made.Get("x-amz-version-id")}, p.Care)
+	err := w.h.careFor(ctx, rq, target{Bucket: w.bucket, Key: string(p.Key), VersionID: made.Get("X-Amz-Version-Id")}, p.Care)
 	if err != nil && !mayPassBy(err) {
 		return refuse("aftercare", "it was rewritten, but its tags or its protection could not be set again: "+detail(err))
 	}

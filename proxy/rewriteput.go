@@ -20,7 +20,7 @@ func (w *rewriter) putWhole(ctx context.Context, rq *request, src *rewriteSource
 	header := src.keep.Clone()
 	if w.versioning == "" {
 		// Other sites' writers do not take this site's lock. Where RGW's own condition is exact, it stops those too.
-		header.Set("If-Match", unquote(src.header.Get("ETag")))
+		header.Set("If-Match", unquote(src.header.Get("Etag")))
 	}
 	out, err := w.h.write(ctx, rq, newObject{
 		target: src.target, size: src.record.Size, body: body, attrs: src.attrs, header: header,

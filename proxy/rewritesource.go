@@ -159,7 +159,7 @@ func (src *rewriteSource) is(now http.Header) bool {
 		return carries(now, src.record.Envelope)
 	}
 	_, _, err := envelopeOf(now)
-	return errors.Is(err, errUnsealed) && now.Get("ETag") == src.header.Get("ETag") && now.Get("Last-Modified") == src.header.Get("Last-Modified")
+	return errors.Is(err, errUnsealed) && now.Get("Etag") == src.header.Get("Etag") && now.Get("Last-Modified") == src.header.Get("Last-Modified")
 }
 
 // same says whether a sealed body is the one that the record speaks of.

@@ -32,7 +32,7 @@ func (h *Handler) stands(ctx context.Context, rd reading, t target, lookup looku
 	case err == nil:
 		return standing{exists: true, etag: rec.ETag, backendETag: rec.BackendETag, size: rec.Size, modified: lastModifiedOf(header), envelope: rec.Envelope}, nil
 	case errors.As(err, &plain):
-		etag := unquote(plain.header.Get("ETag"))
+		etag := unquote(plain.header.Get("Etag"))
 		return standing{exists: true, etag: etag, backendETag: etag, size: plain.size, modified: lastModifiedOf(plain.header)}, nil
 	case hasStatus(err, http.StatusNotFound) && !hasCode(err, s3api.ErrNoSuchBucket.Code):
 		return standing{}, nil

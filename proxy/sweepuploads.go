@@ -114,7 +114,7 @@ func (s *sweeper) recordIfJoined(ctx context.Context, up metadata.Upload) (joine
 	if err != nil {
 		return true, err
 	}
-	_, err = s.h.recordJoined(ctx, rq, open, chosen, sum, stored.List, header, unquote(header.Get("ETag")))
+	_, err = s.h.recordJoined(ctx, rq, open, chosen, sum, stored.List, header, unquote(header.Get("Etag")))
 	return true, err
 }
 

@@ -61,7 +61,7 @@ func (h *Handler) mayPass(ctx context.Context, t target, version string) error {
 
 // record says of an unsealed object what a record says of a sealed one. Of how it was uploaded nothing is known.
 func (u *unsealedObject) record() *metadata.Record {
-	return &metadata.Record{ETag: unquote(u.header.Get("ETag")), Size: u.size}
+	return &metadata.Record{ETag: unquote(u.header.Get("Etag")), Size: u.size}
 }
 
 // openUnsealed asks for n bytes of an unsealed object, from off on; the caller closes what it gets. errChanged where the

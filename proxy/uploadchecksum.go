@@ -44,7 +44,7 @@ func (h *Handler) objectChecksum(rq *request, up *openUpload, chosen []metadata.
 	if err := checkObjectSize(header, chosen); err != nil {
 		return metadata.Checksum{}, err
 	}
-	if kind := header.Get("x-amz-checksum-type"); kind != "" && kind != string(up.ChecksumType) {
+	if kind := header.Get("X-Amz-Checksum-Type"); kind != "" && kind != string(up.ChecksumType) {
 		mode := string(up.ChecksumType)
 		if mode == "" {
 			mode = "null" // as S3 calls that of an upload whose Create named none
@@ -59,7 +59,7 @@ func (h *Handler) objectChecksum(rq *request, up *openUpload, chosen []metadata.
 }
 
 func checkObjectSize(header http.Header, chosen []metadata.UploadPart) error {
-	text := header.Get("x-amz-mp-object-size")
+	text := header.Get("X-Amz-Mp-Object-Size")
 	if text == "" {
 		return nil
 	}

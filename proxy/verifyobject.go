@@ -125,7 +125,7 @@ func (v *verification) truth(ctx context.Context, t target, f *found, kek keys.K
 	}
 	rec := &metadata.Record{
 		Bucket: t.Bucket, Key: t.Key, VersionID: t.VersionID, Envelope: f.raw,
-		BackendETag: unquote(f.header.Get("ETag")), ContentType: attrs.Headers["content-type"],
+		BackendETag: unquote(f.header.Get("Etag")), ContentType: attrs.Headers["content-type"],
 	}
 	if !f.envelope.Flags.Has(seal.Multipart) {
 		return rec, healSingle(rec, f, dek)

@@ -86,7 +86,7 @@ func (h *Handler) write(ctx context.Context, rq *request, n newObject) (*written
 		return nil, h.conditionLost(ctx, rq, n, sealed.raw, err)
 	}
 	rec := &metadata.Record{
-		Bucket: n.Bucket, Key: n.Key, VersionID: versionOf(header), Envelope: sealed.raw, BackendETag: unquote(header.Get("ETag")),
+		Bucket: n.Bucket, Key: n.Key, VersionID: versionOf(header), Envelope: sealed.raw, BackendETag: unquote(header.Get("Etag")),
 		Size: n.size, ETag: etagOfPart(footer.MD5, sealed.dek, sealed.envelope.ObjectID, part),
 		Checksum: fullChecksum(footer.Checksum, footer.Sum), ContentType: n.attrs.Headers["content-type"], Began: rq.began,
 	}
@@ -185,7 +185,7 @@ func (h *Handler) sealUnder(kek keys.KEK, dek keys.DEK, id keys.ObjectID, t targ
 	if s.header == nil {
 		s.header = http.Header{}
 	}
-	s.header.Set(headerEnvelope, env.String())
+	s.header[headerEnvelope] = []string{env.String()}
 	if clear {
 		for name, v := range attrs.Headers {
 			s.header.Set(name, v)
@@ -198,8 +198,7 @@ func (h *Handler) sealUnder(kek keys.KEK, dek keys.DEK, id keys.ObjectID, t targ
 		if err != nil {
 			return nil, err
 		}
-		s.header.Set(headerAttributes, text)
-		s.header.Set("Content-Type", backendContentType)
+		s.header[headerAttributes], s.header["Content-Type"] = []string{text}, backendType
 	}
 	if headerSize(s.header)+3*len(t.Key) > maxHeaderBytes {
 		return nil, s3api.ErrMetadataTooLarge
@@ -267,11 +266,11 @@ func (h *Handler) putObject(rq *request) error {
 		return err
 	}
 	header := rq.w.Header()
-	header.Set("ETag", quote(w.record.ETag))
+	header.Set("Etag", quote(w.record.ETag))
 	setChecksum(header, w.record)
 	setVersion(header, w.header)
 	rq.encryption.setWritten(header, w.header)
-	header.Set("Content-Length", "0")
+	header["Content-Length"] = emptyLength
 	rq.w.WriteHeader(http.StatusOK)
 	return nil
 }
@@ -306,8 +305,8 @@ func (h *Handler) put(rq *request) (*written, error) {
 
 // setVersion gives the client the version that a write made.
 func setVersion(out, backend http.Header) {
-	if v := backend.Get("x-amz-version-id"); v != "" {
-		out.Set("x-amz-version-id", v)
+	if v := backend.Get("X-Amz-Version-Id"); v != "" {
+		out.Set("X-Amz-Version-Id", v)
 	}
 }
 

@@ -105,9 +105,9 @@ func isGroup(uri string) bool {
 	return false
 }
 
-// grantHeaders are those that say an ACL grant by grant.
+// grantHeaders are those that say an ACL grant by grant. Never written to.
 var grantHeaders = []string{
-	"x-amz-grant-read", "x-amz-grant-write", "x-amz-grant-read-acp", "x-amz-grant-write-acp", "x-amz-grant-full-control",
+	"X-Amz-Grant-Read", "X-Amz-Grant-Write", "X-Amz-Grant-Read-Acp", "X-Amz-Grant-Write-Acp", "X-Amz-Grant-Full-Control",
 }
 
 // checkGrants judges one of them: a list of id="...", uri="..." and emailAddress="...", quoted or not.

@@ -46,6 +46,9 @@ func parseConditions(h http.Header, prefix string) (Conditions, *Error) {
 
 // parseHTTPTime reads the three forms of RFC 9110 section 5.6.7. Anything else gives the zero time.
 func parseHTTPTime(s string) time.Time {
+	if s == "" {
+		return time.Time{} // parsing nothing makes three errors
+	}
 	t, err := http.ParseTime(s)
 	if err != nil {
 		return time.Time{}

@@ -36,7 +36,7 @@ func CheckHeaders(op Operation, h http.Header) *Error {
 }
 
 // singleHeaders are headers with one value that a store acts upon, or that say what a request is. Given twice, one reader would go by
-// the first and another by the last. Never written to.
+// the first and another by the last. In canonical form, since they are looked up in every request. Never written to.
 var singleHeaders = append([]string{
 	"X-Amz-Acl", "X-Amz-Storage-Class", "X-Amz-Tagging", "X-Amz-Object-Lock-Mode", "X-Amz-Object-Lock-Retain-Until-Date",
 	"X-Amz-Object-Lock-Legal-Hold", "X-Amz-Website-Redirect-Location", "X-Amz-Bypass-Governance-Retention", "X-Amz-Mfa",
@@ -47,7 +47,7 @@ var singleHeaders = append([]string{
 
 func checkSingle(h http.Header) *Error {
 	for _, name := range singleHeaders {
-		if len(h[http.CanonicalHeaderKey(name)]) > 1 {
+		if len(h[name]) > 1 {
 			return ErrInvalidArgument.With("A header was given more than once").Field("ArgumentName", strings.ToLower(name))
 		}
 	}
@@ -62,7 +62,7 @@ func checkACL(h http.Header) *Error {
 			continue
 		}
 		granted = true
-		if err := checkGrants(name, value); err != nil {
+		if err := checkGrants(strings.ToLower(name), value); err != nil {
 			return err
 		}
 	}
@@ -92,7 +92,7 @@ func checkLock(h http.Header) *Error {
 		untilHeader = "x-amz-object-lock-retain-until-date"
 		holdHeader  = "x-amz-object-lock-legal-hold"
 	)
-	mode, until, hold := h.Get(modeHeader), h.Get(untilHeader), h.Get(holdHeader)
+	mode, until, hold := h.Get(ObjectLockHeaders[0]), h.Get(ObjectLockHeaders[1]), h.Get(ObjectLockHeaders[2])
 	if (mode == "") != (until == "") {
 		missing := modeHeader
 		if until == "" {

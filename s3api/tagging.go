@@ -81,6 +81,9 @@ func scanTag(s *scanner) (Tag, error) {
 
 // ParseTaggingHeader reads x-amz-tagging: tags in the form of a query string.
 func ParseTaggingHeader(v string) ([]Tag, *Error) {
+	if v == "" {
+		return []Tag{}, nil
+	}
 	malformed := invalidArgument("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.", "x-amz-tagging", v)
 	q, err := ParseQuery(v)
 	if err != nil || !utf8.ValidString(v) || strings.Contains(v, ",") { // what is written so was not meant as a query string

@@ -17,10 +17,10 @@ const (
 func UserMetadata(h http.Header) (map[string]string, *Error) {
 	meta, size := map[string]string{}, 0
 	for header, values := range h {
-		name, ok := strings.CutPrefix(strings.ToLower(header), metadataPrefix)
-		if !ok {
+		if len(header) < len(metadataPrefix) || !strings.EqualFold(header[:len(metadataPrefix)], metadataPrefix) {
 			continue
 		}
+		name := strings.ToLower(header[len(metadataPrefix):])
 		value := strings.Join(values, ",")
 		if name == "" || strings.HasPrefix(name, reservedMetadata) {
 			return nil, invalidArgument("The name of the user metadata is empty or reserved.", metadataPrefix+name, value)

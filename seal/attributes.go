@@ -80,8 +80,10 @@ func OpenAttributes(dek keys.DEK, env Envelope, objectKey, sealed string) (Attri
 
 // attributesInfo binds attributes to one envelope: its wrap salt is fresh for each, so those of an earlier one do not open.
 func attributesInfo(env Envelope, objectKey string) string {
+	var buf [infoRoom]byte
 	b := env.Bytes()
-	return "cofre v1 attributes" + string(b[:envelopeWrapped]) + lengthPrefixed(objectKey)
+	info := append(append(buf[:0], "cofre v1 attributes"...), b[:envelopeWrapped]...)
+	return string(appendLengthPrefixed(info, objectKey))
 }
 
 // valid says whether names are as the format wants them.
@@ -110,7 +112,7 @@ func lowerCase(name string) bool {
 
 // encode gives the padded JSON document, always the same for the same attributes.
 func (a Attributes) encode() []byte {
-	b := appendMap([]byte(`{"headers":`), a.Headers)
+	b := appendMap(append(make([]byte, 0, 4*attributesBlock), `{"headers":`...), a.Headers)
 	b = appendMap(append(b, `,"meta":`...), a.Meta)
 	b = append(b, '}')
 	for len(b)%attributesBlock != 0 {
@@ -120,6 +122,9 @@ func (a Attributes) encode() []byte {
 }
 
 func appendMap(b []byte, m map[string]string) []byte {
+	if len(m) == 0 {
+		return append(b, "{}"...)
+	}
 	b = append(b, '{')
 	for i, name := range slices.Sorted(maps.Keys(m)) {
 		if i > 0 {
@@ -156,7 +161,7 @@ func decodeAttributes(b []byte) (Attributes, error) {
 		return Attributes{}, errDocument
 	}
 	var a Attributes
-	err := readDocument(b, func(d document) error {
+	err := readDocument(b, func(d *document) error {
 		return d.object(func(name string) (err error) {
 			switch name {
 			case "headers":
@@ -175,9 +180,9 @@ func decodeAttributes(b []byte) (Attributes, error) {
 	return a, nil
 }
 
-func decodeMap(d document) (map[string]string, error) {
+func decodeMap(d *document) (map[string]string, error) {
 	m, previous := make(map[string]string), ""
-	err := d.object(func(name string) error {
+	err := d.pairs(func(name string) error {
 		value, err := d.text()
 		if err != nil {
 			return err
@@ -195,6 +200,9 @@ func decodeMap(d document) (map[string]string, error) {
 
 // codePointsToBytes turns each code point into the byte that it stands for; ok is false for one above U+00FF.
 func codePointsToBytes(s string) (raw string, ok bool) {
+	if !slices.ContainsFunc([]byte(s), func(c byte) bool { return c >= utf8.RuneSelf }) {
+		return s, true
+	}
 	b := make([]byte, 0, len(s))
 	for _, r := range s {
 		if r > 0xff {

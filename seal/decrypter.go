@@ -175,7 +175,7 @@ func (d *Decrypter) enterPart() error {
 	d.slice = d.geometry.slice(d.span, d.part)
 	d.chunk = d.slice.firstChunk()
 	var err error
-	if d.cipher, err = newPartCipher(d.dek, d.object, part); err != nil {
+	if d.cipher, err = newPartCipher(d.dek, d.object, part, commitmentWanted(d.slice.header)); err != nil {
 		return err
 	}
 	if !d.slice.header {

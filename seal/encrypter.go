@@ -37,7 +37,7 @@ func NewEncrypter(dek keys.DEK, object keys.ObjectID, part Part, src io.Reader, 
 		e.err = fmt.Errorf("seal part: %w", ErrZeroSalt)
 		return e
 	}
-	e.cipher, e.err = newPartCipher(dek, object, part)
+	e.cipher, e.err = newPartCipher(dek, object, part, withCommitment)
 	return e
 }
 

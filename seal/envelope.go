@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"cofre/keys"
 )
@@ -152,7 +153,7 @@ func (e Envelope) seal(kek keys.KEK, objectKey string, customerKey []byte, dek k
 	}
 	plain := dek.Bytes()
 	defer clear(plain)
-	wrapped, err := sealOnce(key, plain)
+	wrapped, err := sealOnce(nil, key, plain)
 	if err != nil {
 		return Envelope{}, fmt.Errorf("seal envelope: %w", err)
 	}
@@ -202,22 +203,32 @@ func (e Envelope) wrapKey(kek keys.KEK, objectKey string, customerKey []byte) ([
 	}
 	own := kek.Bytes()
 	defer clear(own)
-	ikm := append(append(make([]byte, 0, 2*keySize), own...), customerKey...)
-	defer clear(ikm)
+	ikm := own
+	if wanted > 0 {
+		ikm = append(append(make([]byte, 0, 2*keySize), own...), customerKey...)
+		defer clear(ikm)
+	}
+	var buf [infoRoom]byte
 	b := e.Bytes()
-	info := "cofre v1 dek wrap" + string(b[:envelopeWrapSalt]) + lengthPrefixed(objectKey)
-	return hkdf.Key(sha256.New, ikm, e.WrapSalt[:], info, keySize)
+	info := append(append(buf[:0], "cofre v1 dek wrap"...), b[:envelopeWrapSalt]...)
+	return hkdf.Key(sha256.New, ikm, e.WrapSalt[:], string(appendLengthPrefixed(info, objectKey)), keySize)
 }
 
-// lengthPrefixed is len(s) as four bytes, then s, so that what follows cannot be moved into it. An object key has at most
+// infoRoom is room for what a key is derived for, with an object key of ordinary length.
+const infoRoom = 256
+
+// appendLengthPrefixed is len(s) as four bytes, then s, so that what follows cannot be moved into it. An object key has at most
 // 1,024 bytes.
-func lengthPrefixed(s string) string {
-	return string(binary.BigEndian.AppendUint32(nil, uint32(len(s)))) + s
+func appendLengthPrefixed(b []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
 }
+
+// base64URL is base64url without padding, whose last character has no bit too many.
+var base64URL = base64.RawURLEncoding.Strict()
 
 // decodeBase64URL decodes base64url without padding, and only its one canonical spelling: the standard decoder passes over
 // line ends.
 func decodeBase64URL(s string) ([]byte, bool) {
-	b, err := base64.RawURLEncoding.DecodeString(s)
-	return b, err == nil && base64.RawURLEncoding.EncodeToString(b) == s
+	b, err := base64URL.DecodeString(s)
+	return b, err == nil && !strings.ContainsAny(s, "\r\n")
 }

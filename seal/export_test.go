@@ -18,7 +18,7 @@ func WrapAnything(e Envelope, kek keys.KEK, objectKey string, plain []byte) (Env
 	if err != nil {
 		return Envelope{}, err
 	}
-	wrapped, err := sealOnce(key, plain)
+	wrapped, err := sealOnce(nil, key, plain)
 	if err != nil {
 		return Envelope{}, err
 	}
@@ -48,7 +48,7 @@ func SealLayoutDocument(dek keys.DEK, object keys.ObjectID, document []byte, sal
 
 // SealFooterPlaintext seals any 64 bytes as the footer of a part.
 func SealFooterPlaintext(dek keys.DEK, object keys.ObjectID, part Part, plain []byte) ([]byte, error) {
-	c, err := newPartCipher(dek, object, part)
+	c, err := newPartCipher(dek, object, part, withoutCommitment)
 	if err != nil {
 		return nil, err
 	}

@@ -84,7 +84,7 @@ func (f Footer) agrees(recorded Footer) bool {
 // OpenFooter opens the footer of a part: its last FooterSize stored bytes. A part whose footer opens was sent whole, by a
 // holder of the DEK, with exactly this number, size and salt (docs/FORMAT.md section 3 rules 4 to 6).
 func OpenFooter(dek keys.DEK, object keys.ObjectID, part Part, footer []byte) (Footer, error) {
-	c, err := newPartCipher(dek, object, part)
+	c, err := newPartCipher(dek, object, part, withoutCommitment)
 	if err != nil {
 		return Footer{}, err
 	}

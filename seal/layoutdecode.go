@@ -11,7 +11,7 @@ import (
 func decodeLayout(b []byte) (Layout, error) {
 	var l Layout
 	hasParts := false
-	err := readDocument(b, func(d document) error {
+	err := readDocument(b, func(d *document) error {
 		return d.object(func(name string) (err error) {
 			switch name {
 			case "parts":
@@ -35,7 +35,7 @@ func decodeLayout(b []byte) (Layout, error) {
 	return l, nil
 }
 
-func decodeLayoutPart(d document) (LayoutPart, error) {
+func decodeLayoutPart(d *document) (LayoutPart, error) {
 	var p LayoutPart
 	var number int64
 	var salt []byte
@@ -67,7 +67,7 @@ func decodeLayoutPart(d document) (LayoutPart, error) {
 	return p, nil
 }
 
-func decodeLayoutChecksum(d document) (*LayoutChecksum, error) {
+func decodeLayoutChecksum(d *document) (*LayoutChecksum, error) {
 	var c LayoutChecksum
 	var algorithm, kind string
 	err := d.object(func(name string) (err error) {
@@ -93,7 +93,7 @@ func decodeLayoutChecksum(d document) (*LayoutChecksum, error) {
 }
 
 // decodeBase64 reads a string of standard base64 in its one canonical spelling; it never gives nil without an error.
-func decodeBase64(d document) ([]byte, error) {
+func decodeBase64(d *document) ([]byte, error) {
 	s, err := d.text()
 	if err != nil {
 		return nil, err

@@ -11,14 +11,17 @@ import (
 
 const documentSaltSize = 32
 
-// sealOnce encrypts under a key that seals nothing else, which is why a zero nonce is safe. It wipes the key.
-func sealOnce(key, plain []byte) ([]byte, error) {
+// zeroNonce is never written to.
+var zeroNonce [nonceSize]byte
+
+// sealOnce encrypts under a key that seals nothing else, which is why a zero nonce is safe, and appends that to dst. It wipes the key.
+func sealOnce(dst, key, plain []byte) ([]byte, error) {
 	defer clear(key)
 	aead, err := newGCM(key)
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal(nil, make([]byte, nonceSize), plain, nil), nil
+	return aead.Seal(dst, zeroNonce[:], plain, nil), nil // #nosec G407 -- the key seals nothing else
 }
 
 // openOnce opens what sealOnce sealed. Plain is nil where it does not open; an error is none of the sealed bytes' doing. It
@@ -29,7 +32,7 @@ func openOnce(key, sealed []byte) (plain []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, err = aead.Open(make([]byte, 0, len(sealed)), make([]byte, nonceSize), sealed, nil)
+	plain, err = aead.Open(make([]byte, 0, len(sealed)), zeroNonce[:], sealed, nil)
 	if err != nil {
 		return nil, nil
 	}
@@ -50,11 +53,9 @@ func sealDocument(dek keys.DEK, salt documentSalt, info string, document []byte)
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := sealOnce(key, document)
-	if err != nil {
-		return nil, err
-	}
-	return append(salt[:], sealed...), nil
+	sealed := make([]byte, documentSaltSize, documentSaltSize+len(document)+TagSize)
+	copy(sealed, salt[:])
+	return sealOnce(sealed, key, document)
 }
 
 // openDocument opens what sealDocument sealed; it gives nil where that does not open.

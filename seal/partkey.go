@@ -39,7 +39,8 @@ func newPartSecret(dek keys.DEK, object keys.ObjectID, part Part) (partSecret, e
 	if err != nil {
 		return partSecret{}, fmt.Errorf("derive part key: %w", err)
 	}
-	context := appendHeaderStart(make([]byte, 0, headerStart+len(object)+4), part.Size)
+	var buf [headerStart + len(object) + 4]byte
+	context := appendHeaderStart(buf[:0], part.Size)
 	context = append(context, object[:]...)
 	context = binary.BigEndian.AppendUint32(context, uint32(part.Number))
 	return partSecret{prk: prk, context: string(context)}, nil
@@ -57,31 +58,43 @@ func (s partSecret) expand(label string, n int) ([]byte, error) {
 // partCipher seals or opens the chunks and the footer of one part. One goroutine uses it at a time.
 type partCipher struct {
 	aead       cipher.AEAD
-	commitment [commitmentSize]byte
-	nonce      [nonceSize]byte // scratch: kept here so that a chunk costs no allocation
+	commitment [commitmentSize]byte // zero where it was not wanted
+	nonce      [nonceSize]byte      // scratch: kept here so that a chunk costs no allocation
 }
 
-func newPartCipher(dek keys.DEK, object keys.ObjectID, part Part) (*partCipher, error) {
+// newPartCipher makes the cipher of a part; with says that its header is at hand, or to be made, and so its commitment wanted.
+func newPartCipher(dek keys.DEK, object keys.ObjectID, part Part, with commitmentWanted) (*partCipher, error) {
 	secret, err := newPartSecret(dek, object, part)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(secret.prk)
-	commitment, err := secret.expand("cofre v1 commitment", commitmentSize)
-	if err != nil {
-		return nil, err
+	c := &partCipher{}
+	if with {
+		commitment, err := secret.expand("cofre v1 commitment", commitmentSize)
+		if err != nil {
+			return nil, err
+		}
+		c.commitment = [commitmentSize]byte(commitment)
 	}
 	key, err := secret.expand("cofre v1 part key", keySize)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(key)
-	aead, err := newGCM(key)
-	if err != nil {
+	if c.aead, err = newGCM(key); err != nil {
 		return nil, err
 	}
-	return &partCipher{aead: aead, commitment: [commitmentSize]byte(commitment)}, nil
+	return c, nil
 }
+
+// commitmentWanted says whether a cipher is made for a part whose header is seen. Without it nothing compares with a header.
+type commitmentWanted bool
+
+const (
+	withCommitment    commitmentWanted = true
+	withoutCommitment commitmentWanted = false
+)
 
 // First bytes of a nonce. They keep chunks and footer of a part apart.
 const (

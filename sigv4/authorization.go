@@ -19,8 +19,9 @@ func (v *Verifier) verifyHeader(r *http.Request, path string, query []parameter)
 	if c.signed, err = signingTime(r.Header); err != nil {
 		return nil, err
 	}
-	if day := c.signed.UTC().Format(dayFormat); day != c.credential.day {
-		return nil, headerMalformed(`Invalid credential date "` + c.credential.day + `". This date is not the same as X-Amz-Date: "` + day + `".`)
+	var buf [len(timeFormat)]byte
+	if day := c.signed.UTC().AppendFormat(buf[:0], dayFormat); string(day) != c.credential.day {
+		return nil, headerMalformed(`Invalid credential date "` + c.credential.day + `". This date is not the same as X-Amz-Date: "` + string(day) + `".`)
 	}
 	if err := checkSkew(v.clock(), c.signed); err != nil {
 		return nil, err
@@ -37,7 +38,7 @@ func (v *Verifier) verifyHeader(r *http.Request, path string, query []parameter)
 	}
 	c.payload = declared
 	// The payload header needs no place among the signed ones, which some clients do not give it: its value is the last line of what is signed.
-	if err := checkSigned(r, c.signedHeaders, headerContentSHA256, headerMalformed); err != nil {
+	if err := checkSigned(r, c.signedHeaders, "x-amz-content-sha256", headerMalformed); err != nil {
 		return nil, err
 	}
 	c.rawPath = path

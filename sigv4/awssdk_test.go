@@ -9,7 +9,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +20,8 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"cofre/checksum"
 	"cofre/sigv4"
@@ -213,4 +218,102 @@ func TestASignatureOverTheRawPathVerifiesToo(t *testing.T) {
 	if _, err := verifierAt(signedAt).Verify(received); !errors.Is(err, sigv4.ErrSignatureDoesNotMatch) {
 		t.Fatalf("another path under the same signature: %v", err)
 	}
+}
+
+// TestSignerSignsAsTheSDKDoes signs random requests with both, through one midnight, and compares all that would be sent.
+func TestSignerSignsAsTheSDKDoes(t *testing.T) {
+	signer, sdk := sigv4.NewSigner(sdkCredentials.AccessKeyID, sdkCredentials.SecretAccessKey, "eu-central-1"), sdkSigner()
+	text := rapid.StringMatching(`[ -~]{0,40}`)
+	rapid.Check(t, func(t *rapid.T) {
+		header := http.Header{}
+		for name := range rapid.MapOfN(rapid.StringMatching(`[A-Za-z][A-Za-z0-9_-]{0,70}`), rapid.Just(0), 0, 12).Draw(t, "names") {
+			header[http.CanonicalHeaderKey(name)] = rapid.SliceOfN(text, 1, 3).Draw(t, "values")
+		}
+		for _, name := range []string{"Authorization", "User-Agent", "Expect", "Content-Type", "X-Amz-Date", "X-Amz-Content-Sha256"} {
+			if rapid.Bool().Draw(t, name) {
+				header[name] = []string{text.Draw(t, "value")}
+			}
+		}
+		delete(header, "Host")
+		query := url.Values{}
+		for name := range rapid.MapOfN(rapid.String(), rapid.Just(0), 0, 5).Draw(t, "parameters") {
+			query[name] = rapid.SliceOfN(rapid.String(), 1, 3).Draw(t, "values")
+		}
+		sha := rapid.SampledFrom([]string{"UNSIGNED-PAYLOAD", hex.EncodeToString(sum(checksum.SHA256, nil))}).Draw(t, "payload")
+		header.Set("X-Amz-Content-Sha256", sha) // which the SDK leaves to its caller
+		at := signedAt.Add(time.Duration(rapid.IntRange(0, 48*3600).Draw(t, "seconds")) * time.Second)
+		path := "/" + strings.ReplaceAll(url.QueryEscape(rapid.String().Draw(t, "path")), "+", "%20")
+		if rapid.Bool().Draw(t, "many slashes") {
+			path = "/b" + strings.ReplaceAll(path, "%2F", "/") + "//../x"
+		}
+		ours := &http.Request{
+			Method: rapid.SampledFrom([]string{"GET", "PUT", "POST", "HEAD", "DELETE"}).Draw(t, "method"),
+			URL:    &url.URL{Scheme: "http", Host: "127.0.0.1:8080", Opaque: path, RawQuery: query.Encode()},
+			Host:   rapid.SampledFrom([]string{"", "storage.example", "storage.example:8080"}).Draw(t, "host"), Header: header,
+			ContentLength: rapid.Int64Range(0, 1<<40).Draw(t, "length"),
+		}
+		theirs := ours.Clone(t.Context())
+		if err := signer.Sign(ours, sha, at); err != nil {
+			t.Fatal(err)
+		}
+		if err := sdk.SignHTTP(t.Context(), sdkCredentials, theirs, sha, "s3", "eu-central-1", at); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(theirs.Header, ours.Header); diff != "" || ours.Host != theirs.Host {
+			t.Fatalf("header (-SDK +ours):\n%s", diff)
+		}
+	})
+}
+
+// TestSignerMakesTheSignaturesOfTheDocumentation signs the requests of the AWS documentation again.
+func TestSignerMakesTheSignaturesOfTheDocumentation(t *testing.T) {
+	signed := 0
+	for _, file := range vectorFiles(t) {
+		v := readVector(t, file)
+		if v.want != sigv4.HeaderV4.String() {
+			continue
+		}
+		signed++
+		r := v.received(t)
+		want := r.Header.Get("Authorization")
+		at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.URL.Opaque = strings.ReplaceAll(url.QueryEscape(r.URL.Path), "%2F", "/")
+		if !strings.Contains(want, ";content-length;") {
+			r.ContentLength = 0
+		}
+		signer := sigv4.NewSigner("AKIAIOSFODNN7EXAMPLE", example["AKIAIOSFODNN7EXAMPLE"], "us-east-1")
+		if err := signer.Sign(r, r.Header.Get("X-Amz-Content-Sha256"), at); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.ReplaceAll(r.Header.Get("Authorization"), ", ", ","); got != want {
+			t.Errorf("%s:\n%s, want\n%s", file, got, want)
+		}
+	}
+	if signed < 3 {
+		t.Errorf("%d vectors are signed in the header", signed)
+	}
+}
+
+// TestSignerSignsForManyAtOnce has one signer used by several at a time, over two days.
+func TestSignerSignsForManyAtOnce(t *testing.T) {
+	signer := sigv4.NewSigner(sdkCredentials.AccessKeyID, sdkCredentials.SecretAccessKey, "us-east-1")
+	var wait sync.WaitGroup
+	for i := range 8 {
+		wait.Go(func() {
+			for j := range 200 {
+				at := signedAt.Add(time.Duration(j%2) * 24 * time.Hour)
+				r := request(t, "/bucket/key"+strconv.Itoa(i*1000+j))
+				if err := signer.Sign(r, "UNSIGNED-PAYLOAD", at); err != nil {
+					t.Error(err)
+				}
+				if _, err := verifierAt(at).Verify(sigv4test.Receive(r)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
 }

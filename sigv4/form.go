@@ -101,7 +101,7 @@ func (v *Verifier) verifyFormV4(ctx context.Context, form map[string]string) (*A
 		return nil, err
 	}
 	key, remember := v.keys.signingKey(secret, c)
-	want := hex.EncodeToString(hmacSHA256(key[:], form["policy"]))
+	want := hex.EncodeToString(hmacSHA256(key.signingKey[:], form["policy"]))
 	if !hmac.Equal([]byte(want), []byte(form["x-amz-signature"])) {
 		return nil, mismatch(c.accessKeyID, form["policy"], form["x-amz-signature"], "", nil)
 	}

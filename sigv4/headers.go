@@ -3,7 +3,6 @@ package sigv4
 import (
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -12,6 +11,8 @@ const (
 	headerContentSHA256 = "X-Amz-Content-Sha256"
 	headerDate          = "X-Amz-Date"
 	headerToken         = "X-Amz-Security-Token" //#nosec G101 -- the name of a header
+
+	amzPrefix = "x-amz-"
 
 	timeFormat = "20060102T150405Z" // ISO 8601 basic, UTC
 	dayFormat  = "20060102"
@@ -29,63 +30,11 @@ func oneHeader(h http.Header, name string) (value string, given bool, err error)
 	}
 }
 
-// canonicalHeaders writes one "name:value" line for each signed header, in the order of the list.
-func canonicalHeaders(r *http.Request, signed []string) string {
-	var b strings.Builder
-	for _, name := range signed {
-		b.WriteString(strings.ToLower(name))
-		b.WriteByte(':')
-		for i, value := range headerValues(r, name) {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			writeTrimmed(&b, value)
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
-}
-
-// headerValues gives a header as the client sent it. net/http moves some out of r.Header: Host always, Transfer-Encoding and, depending on the
-// protocol version, Content-Length and Expect.
-func headerValues(r *http.Request, name string) []string {
-	name = http.CanonicalHeaderKey(name)
-	if name == "Host" {
-		return []string{r.Host}
-	}
-	if values, ok := r.Header[name]; ok {
-		return values
-	}
-	switch {
-	case name == "Content-Length" && r.ContentLength >= 0:
-		return []string{strconv.FormatInt(r.ContentLength, 10)}
-	case name == "Transfer-Encoding":
-		return r.TransferEncoding
-	case name == "Expect" && r.ProtoMajor == 2: // the HTTP/2 server of net/http removes it once it has understood it
-		return []string{"100-continue"}
-	}
-	return nil
-}
-
-// writeTrimmed is Trimall of the documentation: no space at either end, and none doubled within.
-func writeTrimmed(b *strings.Builder, value string) {
-	value = strings.Trim(value, " \t")
-	space := false
-	for i := range len(value) {
-		c := value[i]
-		if c == ' ' && space {
-			continue
-		}
-		space = c == ' '
-		b.WriteByte(c)
-	}
-}
-
 // checkSigned demands a signature over Host and every x-amz- header: what is not signed, anyone on the way, or anyone who holds a presigned
 // URL, could have added. Of Content-Type and other standard headers S3 demands nothing. A name listed twice is refused: it would let a short
-// list make a canonical request without bounds. complain makes the error for it.
+// list make a canonical request without bounds. exempt is in lower case; complain makes the error for it.
 func checkSigned(r *http.Request, signedHeaders, exempt string, complain func(text string) *Error) error {
-	signed := map[string]bool{strings.ToLower(exempt): false}
+	signed := map[string]bool{exempt: false}
 	for name := range strings.SplitSeq(strings.ToLower(signedHeaders), ";") {
 		if signed[name] {
 			return complain("the header " + name + " is listed twice in SignedHeaders.")
@@ -97,9 +46,13 @@ func checkSigned(r *http.Request, signedHeaders, exempt string, complain func(te
 		missing = append(missing, "host")
 	}
 	for name := range r.Header {
-		name = strings.ToLower(name)
-		if _, known := signed[name]; !known && strings.HasPrefix(name, "x-amz-") {
-			missing = append(missing, name)
+		if len(name) < len(amzPrefix) || !strings.EqualFold(name[:len(amzPrefix)], amzPrefix) {
+			continue
+		}
+		var buf [64]byte
+		name := appendLower(buf[:0], name)
+		if _, known := signed[string(name)]; !known {
+			missing = append(missing, string(name))
 		}
 	}
 	if len(missing) == 0 {

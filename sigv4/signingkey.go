@@ -1,8 +1,11 @@
 package sigv4
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"hash"
 	"io"
 	"sync"
 )
@@ -26,6 +29,26 @@ func deriveSigningKey(secret string, c credential) (key signingKey) {
 // Format hides the key from every verb of fmt, wherever it lies within what is printed.
 func (signingKey) Format(f fmt.State, _ rune) { io.WriteString(f, "[redacted]") }
 
+// macKey is a signing key with HMACs that have it: one that is used again has its first two blocks behind it, and costs no allocation.
+type macKey struct {
+	signingKey
+	macs sync.Pool // of hash.Hash
+}
+
+func newMACKey(key signingKey) *macKey { return &macKey{signingKey: key} }
+
+// sign puts the signature of a text into room.mac, in hexadecimal digits.
+func (k *macKey) sign(text []byte, room *scratch) {
+	mac, ok := k.macs.Get().(hash.Hash)
+	if !ok {
+		mac = hmac.New(sha256.New, k.signingKey[:])
+	}
+	_, _ = mac.Write(text) // a hash.Hash never fails
+	hex.Encode(room.mac[:], mac.Sum(room.sum[:0]))
+	mac.Reset()
+	k.macs.Put(mac)
+}
+
 // keyCacheSize is how many signing keys one generation of the cache holds. A client uses one key a day.
 const keyCacheSize = 512
 
@@ -34,7 +57,7 @@ const keyCacheSize = 512
 // generations; when the younger is full, the older is dropped.
 type keyCache struct {
 	mu         sync.Mutex // guards all below
-	young, old map[keyCacheEntry]signingKey
+	young, old map[keyCacheEntry]*macKey
 }
 
 type keyCacheEntry struct {
@@ -43,28 +66,43 @@ type keyCacheEntry struct {
 }
 
 // signingKey finds or derives a key. The caller calls remember once the key has verified a signature.
-func (k *keyCache) signingKey(secret string, c credential) (key signingKey, remember func()) {
-	entry := keyCacheEntry{c.accessKeyID, c.day, c.region, sha256.Sum256([]byte(secret))}
+func (k *keyCache) signingKey(secret string, c credential) (key *macKey, remember func()) {
+	var buf [64]byte // where the secret's hash is made without a copy of it that nobody clears
+	text := append(buf[:0], secret...)
+	entry := keyCacheEntry{c.accessKeyID, c.day, c.region, sha256.Sum256(text)}
+	clear(text)
+	key, young := k.find(entry)
+	if young {
+		return key, func() {}
+	}
+	if key == nil {
+		key = newMACKey(deriveSigningKey(secret, c))
+	}
+	return key, k.adding(entry, key)
+}
+
+// find looks in both generations; young says in which.
+func (k *keyCache) find(entry keyCacheEntry) (key *macKey, young bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if key, ok := k.young[entry]; ok {
-		return key, func() {}
+		return key, true
 	}
-	key, ok := k.old[entry]
-	if !ok {
-		key = deriveSigningKey(secret, c)
-	}
-	return key, func() { k.add(entry, key) }
+	return k.old[entry], false
 }
 
-func (k *keyCache) add(entry keyCacheEntry, key signingKey) {
+func (k *keyCache) adding(entry keyCacheEntry, key *macKey) func() {
+	return func() { k.add(entry, key) }
+}
+
+func (k *keyCache) add(entry keyCacheEntry, key *macKey) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.young) >= keyCacheSize {
 		k.old, k.young = k.young, nil
 	}
 	if k.young == nil {
-		k.young = make(map[keyCacheEntry]signingKey)
+		k.young = make(map[keyCacheEntry]*macKey)
 	}
 	k.young[entry] = key
 }

@@ -3,7 +3,6 @@ package sigv4
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
 	"strings"
 	"time"
@@ -25,26 +24,28 @@ type credential struct {
 }
 
 // scope is what the signing key is bound to.
-func (c credential) scope() string {
-	return c.day + "/" + c.region + "/" + c.service + "/" + c.terminator
+func (c credential) scope() string { return string(c.appendScope(nil)) }
+
+func (c credential) appendScope(b []byte) []byte {
+	b = append(append(b, c.day...), '/')
+	b = append(append(b, c.region...), '/')
+	b = append(append(b, c.service...), '/')
+	return append(b, c.terminator...)
 }
 
 // parseCredential reads from the right, so that an access key may hold slashes. complain wraps a text into the error of the place where the
 // credential stood. Any region will do: clients are configured with regions that mean nothing here, and the signature covers the word.
 func parseCredential(s string, complain func(text string) *Error) (credential, error) {
-	fields := strings.Split(s, "/")
-	n := len(fields)
-	if n < 5 {
-		return credential{}, complain(`the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".`)
+	var c credential
+	rest, whole := s, true
+	for _, field := range []*string{&c.terminator, &c.service, &c.region, &c.day} {
+		at := strings.LastIndexByte(rest, '/')
+		if whole = whole && at >= 0; !whole {
+			break
+		}
+		rest, *field = rest[:at], rest[at+1:]
 	}
-	c := credential{
-		accessKeyID: strings.Join(fields[:n-4], "/"),
-		day:         fields[n-4],
-		region:      fields[n-3],
-		service:     fields[n-2],
-		terminator:  fields[n-1],
-	}
-	if c.accessKeyID == "" {
+	if c.accessKeyID = rest; !whole || rest == "" {
 		return credential{}, complain(`the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".`)
 	}
 	if _, err := time.Parse(dayFormat, c.day); err != nil {
@@ -73,14 +74,25 @@ type claim struct {
 	rawPath string
 }
 
-func (c claim) canonicalRequest(r *http.Request) string {
-	headers := canonicalHeaders(r, strings.Split(c.signedHeaders, ";"))
-	return strings.Join([]string{r.Method, c.path, c.query, headers, c.signedHeaders, c.payload}, "\n")
+// appendCanonicalRequest writes what the signature is over. The path is the canonical one or the raw one.
+func (c claim) appendCanonicalRequest(b []byte, r *http.Request, path string) []byte {
+	b = append(append(b, r.Method...), '\n')
+	b = append(append(b, path...), '\n')
+	b = append(append(b, c.query...), '\n')
+	for name := range strings.SplitSeq(c.signedHeaders, ";") {
+		b = appendSent(b, r, name)
+	}
+	b = append(append(b, '\n'), c.signedHeaders...)
+	return append(append(b, '\n'), c.payload...)
 }
 
-func (c claim) stringToSign(canonicalRequest string) string {
-	sum := sha256.Sum256([]byte(canonicalRequest))
-	return strings.Join([]string{algorithmV4, c.signed.UTC().Format(timeFormat), c.credential.scope(), hex.EncodeToString(sum[:])}, "\n")
+// matches says whether the signature is the one of the request with this path.
+func (c claim) matches(r *http.Request, path string, key *macKey, room *scratch) bool {
+	room.text = c.appendCanonicalRequest(room.text[:0], r, path)
+	room.sum = sha256.Sum256(room.text)
+	room.text = appendStringToSign(room.text[:0], c.signed, c.credential, &room.sum)
+	key.sign(room.text, room)
+	return hmac.Equal(room.mac[:], []byte(c.signature))
 }
 
 // verifyClaim compares the signature with the one that the secret gives. Times have been judged already.
@@ -94,24 +106,20 @@ func (v *Verifier) verifyClaim(r *http.Request, c claim) (*Auth, error) {
 		return nil, err
 	}
 	key, remember := v.keys.signingKey(secret, c.credential)
-	request := c.canonicalRequest(r)
-	text := c.stringToSign(request)
-	want := hex.EncodeToString(hmacSHA256(key[:], text))
-	if !hmac.Equal([]byte(want), []byte(c.signature)) {
-		raw := c
-		raw.path = c.rawPath
-		want = hex.EncodeToString(hmacSHA256(key[:], c.stringToSign(raw.canonicalRequest(r))))
-		if !hmac.Equal([]byte(want), []byte(c.signature)) {
-			return nil, mismatch(c.credential.accessKeyID, text, c.signature, request, r.Header)
-		}
+	room := scratches.Get().(*scratch)
+	defer room.release()
+	if !c.matches(r, c.path, key, room) && (c.rawPath == c.path || !c.matches(r, c.rawPath, key, room)) {
+		request := string(c.appendCanonicalRequest(nil, r, c.path))
+		sum := sha256.Sum256([]byte(request))
+		text := string(appendStringToSign(nil, c.signed, c.credential, &sum))
+		return nil, mismatch(c.credential.accessKeyID, text, c.signature, request, r.Header)
 	}
 	remember()
-	return &Auth{
-		scheme:      c.scheme,
-		accessKeyID: c.credential.accessKeyID,
-		payload:     p,
-		seed:        newChainSeed(key, c.signed, c.credential, want),
-	}, nil
+	auth := &Auth{scheme: c.scheme, accessKeyID: c.credential.accessKeyID, payload: p}
+	if p.mode.signed() {
+		auth.seed = newChainSeed(key.signingKey, c.signed, c.credential, string(room.mac[:]))
+	}
+	return auth, nil
 }
 
 // mismatch shows the client what was signed here, as S3 does: it is the only way to find out what a client or a hop on the way did otherwise.

@@ -89,7 +89,7 @@ type Auth struct {
 	accessKeyID string
 	payload     payload
 	hoisted     http.Header
-	seed        *chainSeed // nil but for Version 4: what the signatures within a body continue from
+	seed        *chainSeed // of Version 4, where there are signatures within the body: what they continue from; else nil
 }
 
 // AccessKeyID names the verified credential; "" for an anonymous request.
