@@ -187,6 +187,7 @@ func FuzzDecodeLayout(f *testing.F) {
 		f.Add([]byte(v.JSON))
 	}
 	f.Add(smallLayout().Encode())
+	f.Add([]byte("{\"parts\":[],\"checksum\":{\"algorithm\":\"CRC32\",\"type\":\"\xf4\"}}"))
 	for _, l := range badLayouts() {
 		f.Add(l.Encode())
 	}

@@ -89,6 +89,9 @@ func decodeLayoutChecksum(d *document) (*LayoutChecksum, error) {
 		return nil, errDocument
 	}
 	c.Type = checksum.Type(kind)
+	if c.Type != checksum.FullObject && c.Type != checksum.Composite {
+		return nil, errDocument // no text that would not come back as it was, either
+	}
 	return &c, nil
 }
 
