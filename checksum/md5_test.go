@@ -49,6 +49,38 @@ func TestMD5IsMD5WhoeverIsHashedBeside(t *testing.T) {
 	})
 }
 
+// TestMD5sThatAreGivenUpHoldNobodyUp: a lane that was given up any number of times, with nobody else to wake its server, is as good as new.
+func TestMD5sThatAreGivenUpHoldNobodyUp(t *testing.T) {
+	body := make([]byte, 100_000)
+	want := md5.Sum(body)
+	for given := range 10 {
+		crowd := make([]*checksum.MD5, 8) // so that the next ones begin in lanes
+		for i := range crowd {
+			crowd[i] = checksum.NewMD5(-1)
+		}
+		for _, m := range crowd {
+			m.Close()
+		}
+		for range given {
+			checksum.NewMD5(-1).Close()
+		}
+		m := checksum.NewMD5(-1)
+		_, _ = m.Write(body)
+		if !bytes.Equal(m.Sum(), want[:]) {
+			t.Fatalf("after %d that were given up, the MD5 is wrong", given)
+		}
+	}
+	for given := range 10 {
+		for range given {
+			checksum.NewMD5(-1).Close()
+		}
+		empty := md5.Sum(nil)
+		if m := checksum.NewMD5(-1); !bytes.Equal(m.Sum(), empty[:]) {
+			t.Fatalf("after %d that were given up, the MD5 of nothing is wrong", given)
+		}
+	}
+}
+
 // BenchmarkMD5 hashes that many bodies of 16 MiB at once.
 func BenchmarkMD5(b *testing.B) {
 	chunk := make([]byte, 64<<10)
