@@ -96,8 +96,8 @@ type Client struct {
 	host      string
 	transport *http.Transport
 	users     map[access.BackendUser]*sigv4.Signer
-	// signedHost is the host as signatures and the Host header have it: without a port that is the scheme's own.
-	signedHost string
+	// hostHeader is the host as the Host header, and so signatures, have it: without a port that is the scheme's own.
+	hostHeader string
 }
 
 var _ proxy.Backend = (*Client)(nil)
@@ -137,7 +137,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{cfg: cfg, scheme: endpoint.Scheme, host: endpoint.Host, transport: transport, users: users, signedHost: withoutDefaultPort(endpoint)}, nil
+	return &Client{cfg: cfg, scheme: endpoint.Scheme, host: endpoint.Host, transport: transport, users: users, hostHeader: withoutDefaultPort(endpoint)}, nil
 }
 
 func newUsers(credentials map[access.BackendUser]Credentials, region string) (map[access.BackendUser]*sigv4.Signer, error) {

@@ -38,7 +38,7 @@ func (c *Client) build(ctx context.Context, req *proxy.BackendRequest) *http.Req
 	}
 	path = "/" + s3api.EscapePath(req.Bucket) + between + path
 	r := new(http.Request).WithContext(ctx)
-	r.Method, r.Header, r.Host, r.ContentLength = req.Method, header, c.host, req.Length
+	r.Method, r.Header, r.Host, r.ContentLength = req.Method, header, c.hostHeader, req.Length
 	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
 	r.URL = &url.URL{
 		Scheme: c.scheme,
@@ -62,7 +62,6 @@ func (c *Client) sign(as access.BackendUser, r *http.Request, payloadHash string
 		// Falling back to the site's identity would widen what this caller may do.
 		return fmt.Errorf("backend user %q is not configured", as)
 	}
-	r.Host = c.signedHost
 	if err := u.Sign(r, payloadHash, c.cfg.Clock()); err != nil {
 		return fmt.Errorf("sign backend request: %w", err)
 	}

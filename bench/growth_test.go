@@ -1,19 +1,15 @@
 package main
 
 import (
-	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"cofre/metadata/storetest"
 )
 
 func TestRowsAreMadeAndAskedFor(t *testing.T) {
-	if os.Getenv("COFRE_TEST_POSTGRES") == "" {
-		if slices.Contains(strings.Split(os.Getenv("COFRE_TEST_REQUIRE"), ","), "postgres") {
-			t.Fatal("postgres is required but COFRE_TEST_POSTGRES is not set")
-		}
-		t.Skip("without postgres: COFRE_TEST_POSTGRES is not set")
-	}
+	storetest.Server(t, "postgres", "COFRE_TEST_POSTGRES") // which growth reads itself
 	var out strings.Builder
 	if err := growth(t.Context(), []string{"-n", "3000", "-time", "10ms"}, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"cofre/internal/pause"
 )
 
 // tick is the unit of times in /proc/PID/stat, USER_HZ: a hundredth of a second on every Linux that Go runs on. The kernel counts finer
@@ -147,7 +149,7 @@ func awaitRoom(ctx context.Context) error {
 		if kib<<10 >= room {
 			return nil
 		}
-		if err := sleep(ctx, 3*time.Second); err != nil {
+		if err := pause.For(ctx, 3*time.Second); err != nil {
 			return err
 		}
 	}

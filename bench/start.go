@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"cofre/internal/pause"
 )
 
 // special takes the rows that are no jobs, of cofre alone.
@@ -40,13 +42,13 @@ func (w *world) restart(ctx context.Context, c *contender, idle bool) (s Sample,
 	s.CPU *= 1000
 	if idle {
 		s = Sample{}
-		if err := sleep(ctx, time.Second); err != nil {
+		if err := pause.For(ctx, time.Second); err != nil {
 			return s, err
 		}
 		if err := resetPeak(c.proxy.pid()); err != nil {
 			return s, err
 		}
-		if err := sleep(ctx, time.Second); err != nil {
+		if err := pause.For(ctx, time.Second); err != nil {
 			return s, err
 		}
 	}
@@ -56,13 +58,4 @@ func (w *world) restart(ctx context.Context, c *contender, idle bool) (s Sample,
 		s.Rate = s.RSS
 	}
 	return s, err
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

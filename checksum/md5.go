@@ -44,6 +44,9 @@ var (
 	started = time.Now()
 )
 
+// Hashing says how many large bodies have begun to be hashed, and not ended: a leak where nobody sends any.
+func Hashing() int { return int(hashing.Load()) }
+
 // crowd counts one body more, and says whether it is one of many.
 func crowd() bool {
 	now := int64(time.Since(started)) + int64(lanesFor) // so that zero is long ago

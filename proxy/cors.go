@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -28,25 +27,6 @@ const (
 
 // strangersOrigins is how many times a second, and at once, a backend is asked for what only refused requests want to know.
 const strangersOrigins = 10
-
-// sparing says yes strangersOrigins times a second. The zero value has said it to nobody yet.
-type sparing struct {
-	mu   sync.Mutex
-	used float64 // of the yeses at once, since last
-	last time.Time
-}
-
-func (s *sparing) take(now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.used = max(0, s.used-strangersOrigins*max(0, now.Sub(s.last).Seconds()))
-	s.last = now
-	if s.used > strangersOrigins-1 {
-		return false
-	}
-	s.used++
-	return true
-}
 
 // corsHeaders are what a browser goes by (Fetch standard, section 3.2.3), and Vary, for caches on the way.
 var corsHeaders = []string{
@@ -145,7 +125,7 @@ func (h *Handler) allowOrigin(rq *request, entitled bool) {
 	}
 	allowed, ok := h.cors.cache.GetIfPresent(key)
 	if !ok {
-		if !entitled && !h.origins.take(h.cfg.Clock()) {
+		if !entitled && !h.origins.AllowN(h.cfg.Clock(), 1) {
 			return
 		}
 		var err error

@@ -16,13 +16,17 @@ type digestingReader struct {
 	kind checksum.Algorithm
 }
 
-// digesting reads a body of that many bytes. The caller closes it.
+// digesting reads a body of that many bytes, for an object in this bucket. The caller closes it.
 func (h *Handler) digesting(bucket string, src io.Reader, size int64, alg checksum.Algorithm) *digestingReader {
+	return newDigestingReader(src, size, alg, h.cfg.Bucket(bucket).ETag == ETagMD5)
+}
+
+func newDigestingReader(src io.Reader, size int64, alg checksum.Algorithm, withMD5 bool) *digestingReader {
 	if alg == checksum.None {
 		alg = defaultChecksum
 	}
 	d := &digestingReader{src: src, sum: alg.New(), kind: alg}
-	if h.cfg.Bucket(bucket).ETag == ETagMD5 {
+	if withMD5 {
 		d.md5 = checksum.NewMD5(size)
 	}
 	return d

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"cofre/access"
 	"cofre/admission"
@@ -162,7 +164,7 @@ type Handler struct {
 	closed    *entryCache
 
 	guessing every
-	origins  sparing // in which those ask that are refused
+	origins  *rate.Limiter // of what the backend is asked for requests that are refused
 }
 
 // New makes the handler.
@@ -189,6 +191,7 @@ func New(cfg Config) *Handler {
 		records:  newRecordCache(),
 		buckets:  newBucketCache(),
 		guards:   newGuards(),
+		origins:  rate.NewLimiter(strangersOrigins, strangersOrigins),
 		owners:   newOwnerCache(),
 		cors:     newCORSCache(),
 		unsealed: newEntryCache(), closed: newEntryCache(),
@@ -376,10 +379,5 @@ func (rq *request) target() target {
 func newRequestID() string {
 	var b [8]byte
 	rand.Read(b[:])
-	const digits = "0123456789ABCDEF"
-	var text [2 * len(b)]byte
-	for i, c := range b {
-		text[2*i], text[2*i+1] = digits[c>>4], digits[c&15]
-	}
-	return string(text[:])
+	return strings.ToUpper(hex.EncodeToString(b[:]))
 }

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"cofre/checksum"
 	"cofre/proxy"
 )
 
@@ -29,6 +30,10 @@ func TestMain(m *testing.M) {
 	if code == 0 {
 		if err := goleak.Find(toolsOwn()...); err != nil {
 			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+		if n := checksum.Hashing(); n != 0 {
+			fmt.Fprintf(os.Stderr, "%d bodies are being hashed that nobody sends\n", n)
 			code = 1
 		}
 	}

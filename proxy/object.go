@@ -173,17 +173,12 @@ func readRequest(t target, rec *metadata.Record, g seal.Geometry, a ask) *Backen
 }
 
 func byteRange(off, n int64) string {
-	b := append(make([]byte, 0, 48), "bytes="...)
-	b = append(strconv.AppendInt(b, off, 10), '-')
-	return string(strconv.AppendInt(b, off+n-1, 10))
+	return "bytes=" + strconv.FormatInt(off, 10) + "-" + strconv.FormatInt(off+n-1, 10)
 }
 
 // contentRange is what an answer says of the range that it has.
 func contentRange(sel selection, size int64) string {
-	b := append(make([]byte, 0, 64), "bytes "...)
-	b = append(strconv.AppendInt(b, sel.off, 10), '-')
-	b = append(strconv.AppendInt(b, sel.off+sel.n-1, 10), '/')
-	return string(strconv.AppendInt(b, size, 10))
+	return "bytes " + strconv.FormatInt(sel.off, 10) + "-" + strconv.FormatInt(sel.off+sel.n-1, 10) + "/" + strconv.FormatInt(size, 10)
 }
 
 // confirm opens the envelope that the backend's answer carries, after comparing it with the record's.

@@ -173,12 +173,9 @@ func (src *rewriteSource) same(f seal.Footer) error {
 	return nil
 }
 
-// digesting computes what the footer of a rewritten body says: always the MD5, which its ETag is made of.
+// rewriteDigest computes what the footer of a rewritten body says: always the MD5, which its ETag is made of.
 func rewriteDigest(src io.Reader, size int64, alg checksum.Algorithm) *digestingReader {
-	if alg == checksum.None {
-		alg = defaultChecksum
-	}
-	return &digestingReader{src: src, md5: checksum.NewMD5(size), sum: alg.New(), kind: alg}
+	return newDigestingReader(src, size, alg, true)
 }
 
 // throttledReader gives bytes no faster than throttle lets it.

@@ -59,8 +59,8 @@ func sweepCommand(a app) *cobra.Command {
 		Use:   "sweep",
 		Short: "Take away what nobody owns: what processes that died have left behind, rows whose objects are gone, layouts of no object",
 		Long: "Take away what nobody owns. Serve does it by itself, a part every hour and a whole bucket every week; this does all of it now, and says\n" +
-			"what went. While a serve is at it, this waits. With --list it takes nothing away. Each kind is explained in docs/RUNBOOK.md, Sweep. What looks like an orphan and is left\n" +
-			"is told as kept, with the reason.\n\n" +
+			"what went. While a serve is at it, this waits. With --list it takes nothing away. Each kind is explained in docs/RUNBOOK.md, Sweep.\n" +
+			"What looks like an orphan and is left is told as kept, with the reason.\n\n" +
 			"Exit code 0: everything was looked at. 1: not everything could be.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
