@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"cofre/access"
+	"cofre/checksum"
 	"cofre/proxy"
 	"cofre/s3api"
 )
@@ -65,6 +66,42 @@ func (s *site) upload(t *testing.T, bucket, key string, body []byte) (id string,
 
 func completeInput(bucket, key, id string, parts []types.CompletedPart) *s3.CompleteMultipartUploadInput {
 	return &s3.CompleteMultipartUploadInput{Bucket: &bucket, Key: &key, UploadId: &id, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}}
+}
+
+// TestABodyThatTheBackendRefusesUnreadIsEnded: what computes its digests is given back, for every way in which an object is written.
+func TestABodyThatTheBackendRefusesUnreadIsEnded(t *testing.T) {
+	s, m := meddled(t, siteConfig{})
+	b := s.bucket(t, "unread")
+	body := make([]byte, 3<<19) // large enough to be counted; from 2 MiB on the SDK asks first (Expect)
+	s.put(t, b, "source", body)
+	id, _ := s.upload(t, b, "parts", body)
+	m.before = func(rq *proxy.BackendRequest) (*proxy.BackendResponse, error, bool) {
+		return nil, s3api.ErrAccessDenied, rq.Method == http.MethodPut
+	}
+	source := b + "/source"
+	for name, write := range map[string]func() error{
+		"PUT": func() error {
+			_, err := s.client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &b, Key: str("k"), Body: bytes.NewReader(body)})
+			return err
+		},
+		"part": func() error {
+			_, err := s.client.UploadPart(t.Context(), &s3.UploadPartInput{Bucket: &b, Key: str("parts"), UploadId: &id, PartNumber: aws.Int32(2), Body: bytes.NewReader(body)})
+			return err
+		},
+		"copied part": func() error {
+			_, err := s.client.UploadPartCopy(t.Context(), &s3.UploadPartCopyInput{Bucket: &b, Key: str("parts"), UploadId: &id, PartNumber: aws.Int32(3), CopySource: &source})
+			return err
+		},
+		"copy with another checksum": func() error {
+			_, err := s.client.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: &b, Key: str("copy"), CopySource: &source, ChecksumAlgorithm: types.ChecksumAlgorithmSha256})
+			return err
+		},
+	} {
+		wantCode(t, write(), "AccessDenied")
+		if n := checksum.Hashing(); n != 0 {
+			t.Fatalf("%s: %d bodies are still being hashed", name, n)
+		}
+	}
 }
 
 // TestACompleteWhoseAnswerWasLostIsRepeatable loses both the answer and the look-up behind it, and completes again: with the
