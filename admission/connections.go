@@ -101,6 +101,9 @@ func (c *connection) CloseWrite() error {
 	return nil
 }
 
+// NetConn is the connection that is counted.
+func (c *connection) NetConn() net.Conn { return c.Conn }
+
 // Listen gives the listener with its connections counted.
 func (c *Connections) Listen(l net.Listener) net.Listener { return &counted{l, c} }
 

@@ -63,6 +63,11 @@ func (s *server) create(ctx context.Context) (string, error) {
 	if err := execute(ctx, s.url, `CREATE DATABASE `+name); err != nil {
 		return "", err
 	}
+	return s.use(name)
+}
+
+// use gives the URL of a database that create has made, in this process or another.
+func (s *server) use(name string) (string, error) {
 	s.made = append(s.made, name)
 	u, err := url.Parse(s.url)
 	if err != nil {
@@ -72,7 +77,7 @@ func (s *server) create(ctx context.Context) (string, error) {
 	return u.String(), nil
 }
 
-// drop takes away what create made.
+// drop takes away what create made, and use was told of.
 func (s *server) drop(ctx context.Context) {
 	for _, name := range s.made {
 		if err := execute(ctx, s.url, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`); err != nil {

@@ -34,6 +34,8 @@ func command(ctx context.Context, args []string) error {
 			return serveLoad(os.Stdin, os.Stdout)
 		case "null":
 			return serveNull(args[1:])
+		case "bare":
+			return serveBare(args[1:])
 		case "rows":
 			return growth(ctx, args[1:], os.Stdout)
 		}
@@ -60,6 +62,7 @@ type options struct {
 	rows  *regexp.Regexp
 	quick bool
 	rgw   bool
+	bare  bool
 	keys  int
 	out   string
 }
@@ -73,6 +76,7 @@ func parseOptions(args []string) (o options, err error) {
 	flags.StringVar(&o.out, "out", "", "write the table to this file too, and all figures to the file of that name with .json")
 	flags.BoolVar(&o.quick, "quick", false, "a few rows of the null storage only")
 	flags.BoolVar(&o.rgw, "rgw", os.Getenv("COFRE_TEST_RGW") != "", "rows at Ceph RGW too")
+	flags.BoolVar(&o.bare, "bare", false, "also a proxy of Go's net/http that does nothing, for what is left of a request without cofre in it")
 	flags.IntVar(&o.keys, "keys", 100_000, "keys in the bucket that is listed, 1000 or more")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -114,7 +118,7 @@ func bench(ctx context.Context, args []string) (err error) {
 		}
 		err = errors.Join(err, os.RemoveAll(dir))
 	}()
-	c := common{dir: dir, listKeys: o.keys / PageSize * PageSize}
+	c := common{dir: dir, listKeys: o.keys / PageSize * PageSize, bare: o.bare}
 	postgres := os.Getenv("COFRE_TEST_POSTGRES")
 	if postgres == "" {
 		return errors.New("COFRE_TEST_POSTGRES is not set: `make bench` brings up what is needed")

@@ -109,7 +109,7 @@ func (w *world) clean(ctx context.Context, contenders []*contender, j Job) error
 		return nil
 	}
 	for _, c := range contenders {
-		if c.name == viaNginx {
+		if c.name != straight && c.cofre == nil {
 			continue // the same bucket as straight
 		}
 		j := Job{Kind: KindDelete, Endpoint: c.endpoint, Bucket: c.bucket, Key: j.Key, Keys: j.Keys, Count: j.Keys, Connections: 4}

@@ -55,10 +55,6 @@ func startNginx(ctx context.Context, dir, name, backend string) (*process, strin
 	if err != nil {
 		return nil, "", err
 	}
-	address, err := freeAddress()
-	if err != nil {
-		return nil, "", err
-	}
 	user := ""
 	if os.Geteuid() == 0 {
 		user = "user root;" // else its workers are another user, whom dir is closed to
@@ -68,10 +64,23 @@ func startNginx(ctx context.Context, dir, name, backend string) (*process, strin
 		return nil, "", err
 	}
 	config := filepath.Join(prefix, "nginx.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, user, prefix, backend, address), 0o600); err != nil {
+	return startProxy(ctx, dir, name, func(address string) (*exec.Cmd, error) {
+		return exec.Command(program, "-p", prefix, "-e", filepath.Join(prefix, "nginx.err"), "-c", config),
+			os.WriteFile(config, fmt.Appendf(nil, nginxConfig, user, prefix, backend, address), 0o600)
+	})
+}
+
+// startProxy starts a proxy at an address that is free, and waits until it listens there.
+func startProxy(ctx context.Context, dir, name string, command func(address string) (*exec.Cmd, error)) (*process, string, error) {
+	address, err := freeAddress()
+	if err != nil {
 		return nil, "", err
 	}
-	p, err := start(dir, name, exec.Command(program, "-p", prefix, "-e", filepath.Join(prefix, "nginx.err"), "-c", config))
+	c, err := command(address)
+	if err != nil {
+		return nil, "", err
+	}
+	p, err := start(dir, name, c)
 	if err != nil {
 		return nil, "", err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -54,6 +55,9 @@ var columns = []string{
 	"nginx", "nginx CPU", "straight", "cofre / straight", "cofre / nginx",
 }
 
+// bareColumns stand behind the others where a bare proxy of net/http was measured.
+var bareColumns = []string{"net/http", "net/http CPU", "net/http / nginx"}
+
 const legend = `CPU is user and system time of the process in front of the storage: CPU-s for a GiB where the rate is in MiB/s, CPU-ms for an
 operation where it is in op/s. "With PostgreSQL" adds what all processes of the database server took meanwhile, in the rows in which each
 operation asks it. Allocations are objects and bytes of Go's heap, for a GiB or an operation likewise. Each figure is the median of the
@@ -63,9 +67,17 @@ rounds, in which the contenders took turns; peak RSS is the highest.
 // Markdown writes the table.
 func (r Report) Markdown(w io.Writer) {
 	fmt.Fprintf(w, "%s, commit %s, %s, %s, %d cores (%s), load average before %s; %d rounds of %s.\n\n", r.Date, r.Commit, r.Go, r.Kernel, r.Cores, r.CPU, r.Load, r.Rounds, r.Duration)
-	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(columns, " | "), strings.Repeat("---|---|", 1)+strings.Repeat("--:|", len(columns)-2))
+	all, bare := columns, slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Samples[viaBare].Rate > 0 })
+	if bare {
+		all = slices.Concat(columns, bareColumns)
+	}
+	fmt.Fprintf(w, "| %s |\n|---|---|%s\n", strings.Join(all, " | "), strings.Repeat("--:|", len(all)-2))
 	for _, row := range r.Rows {
-		fmt.Fprintf(w, "| %s |\n", strings.Join(row.cells(), " | "))
+		cells := row.cells()
+		if b := row.Samples[viaBare]; bare {
+			cells = append(cells, number(b.Rate), number(b.CPU), ratio(b.Rate, row.Samples[viaNginx].Rate))
+		}
+		fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
 	}
 	fmt.Fprintf(w, "\n%s", legend)
 }

@@ -26,6 +26,7 @@ type contender struct {
 const (
 	straight = "straight"
 	viaNginx = "nginx"
+	viaBare  = "bare"
 	viaCofre = "cofre"
 )
 
@@ -55,6 +56,7 @@ type common struct {
 	loader      *loader
 	server      *server
 	listKeys    int
+	bare        bool
 }
 
 // openNull brings up the null storage and what is measured in front of it.
@@ -119,24 +121,37 @@ func (w *world) open(ctx context.Context, c common, backend Endpoint) (_ *world,
 		return nil, err
 	}
 	w.closers = append(w.closers, func() { site.stop() })
-	nginx, address, err := startNginx(ctx, c.dir, "nginx-"+w.storage, backend.Address)
-	if err != nil {
+	w.contenders = []*contender{{name: straight, endpoint: backend, bucket: w.buckets.plain}}
+	if err := w.pass(ctx, c.dir, viaNginx, backend, startNginx); err != nil {
 		return nil, err
 	}
-	w.closers = append(w.closers, nginx.stop)
-	through := backend
-	through.Address = address
-	w.contenders = []*contender{
-		{name: straight, endpoint: backend, bucket: w.buckets.plain},
-		{name: viaNginx, endpoint: through, bucket: w.buckets.plain, proxy: nginx},
-		{name: viaCofre, endpoint: site.endpoint(), bucket: w.buckets.sealed, proxy: site.process, cofre: site},
+	if c.bare {
+		if err := w.pass(ctx, c.dir, viaBare, backend, startBare); err != nil {
+			return nil, err
+		}
 	}
+	w.contenders = append(w.contenders, &contender{name: viaCofre, endpoint: site.endpoint(), bucket: w.buckets.sealed, proxy: site.process, cofre: site})
 	for bucket, e := range map[string]Endpoint{w.buckets.plain: backend, w.buckets.sealed: site.endpoint(), w.buckets.opaque: site.endpoint()} {
 		if _, err := c.loader.do(ctx, Job{Kind: KindBucket, Endpoint: e, Bucket: bucket, Count: 1}); err != nil {
 			return nil, err
 		}
 	}
 	return w, nil
+}
+
+// pass starts a proxy that only passes bytes through, and enters it.
+func (w *world) pass(
+	ctx context.Context, dir, name string, backend Endpoint, start func(ctx context.Context, dir, name, storage string) (*process, string, error),
+) error {
+	p, address, err := start(ctx, dir, name+"-"+w.storage, backend.Address)
+	if err != nil {
+		return err
+	}
+	w.closers = append(w.closers, p.stop)
+	through := backend
+	through.Address = address
+	w.contenders = append(w.contenders, &contender{name: name, endpoint: through, bucket: w.buckets.plain, proxy: p})
+	return nil
 }
 
 // fill writes a data set for a contender, once for each bucket.

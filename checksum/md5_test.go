@@ -19,9 +19,9 @@ func TestMD5IsMD5WhoeverIsHashedBeside(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var wg sync.WaitGroup
 		defer wg.Wait()
-		for i := range rapid.IntRange(1, 40).Draw(rt, "bodies") {
-			size := rapid.IntRange(0, 300_000).Draw(rt, "size")
-			piece := rapid.SampledFrom([]int{1, 63, 64, 65, 1000, 32 << 10, 64 << 10}).Draw(rt, "piece")
+		for i := range rapid.OneOf(rapid.IntRange(1, 9), rapid.IntRange(10, 40)).Draw(rt, "bodies") {
+			size := rapid.IntRange(0, 600_000).Draw(rt, "size")
+			piece := rapid.SampledFrom([]int{1, 63, 64, 65, 1000, 32 << 10, 64 << 10, 66 << 10, 300_000}).Draw(rt, "piece")
 			told := rapid.SampledFrom([]int64{-1, int64(size), 1 << 30}).Draw(rt, "told")
 			stops := rapid.Bool().Draw(rt, "stops")
 			if piece < 63 {
@@ -77,6 +77,41 @@ func TestMD5sThatAreGivenUpHoldNobodyUp(t *testing.T) {
 		empty := md5.Sum(nil)
 		if m := checksum.NewMD5(-1); !bytes.Equal(m.Sum(), empty[:]) {
 			t.Fatalf("after %d that were given up, the MD5 of nothing is wrong", given)
+		}
+	}
+}
+
+// TestBodiesThatStandStillHoldNobodyUp: others beside them come to their end, and they to theirs once they go on.
+func TestBodiesThatStandStillHoldNobodyUp(t *testing.T) {
+	body := make([]byte, 3<<20)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(body)
+	want := md5.Sum(body)
+	for _, stands := range []int{1, 100_000, 128 << 10, 200_000, 256 << 10} {
+		still := make([]*checksum.MD5, 8) // of which the last ones are in lanes at least
+		for i := range still {
+			still[i] = checksum.NewMD5(-1)
+		}
+		for _, m := range still[:3] {
+			m.Close()
+		}
+		still = still[3:]
+		var begun sync.WaitGroup
+		for _, m := range still {
+			begun.Go(func() { _, _ = m.Write(body[:stands]) })
+		}
+		begun.Wait()
+		quick := checksum.NewMD5(-1)
+		for p := body; len(p) > 0; p = p[64<<10:] {
+			_, _ = quick.Write(p[:64<<10])
+		}
+		if !bytes.Equal(quick.Sum(), want[:]) {
+			t.Errorf("beside bodies that stand still behind %d bytes, an MD5 is wrong", stands)
+		}
+		for _, m := range still {
+			_, _ = m.Write(body[stands:])
+			if !bytes.Equal(m.Sum(), want[:]) {
+				t.Errorf("the MD5 of a body that stood still behind %d bytes is wrong", stands)
+			}
 		}
 	}
 }

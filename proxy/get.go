@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cofre/checksum"
+	"cofre/internal/coalesce"
 	"cofre/metadata"
 	"cofre/s3api"
 )
@@ -206,13 +207,13 @@ func (h *Handler) answerObject(rq *request, o *object, conds s3api.Conditions) (
 		rq.w.WriteHeader(status)
 		return false, nil
 	}
-	return false, h.sendBody(rq, o, status)
+	return false, h.sendBody(rq, o, sel.n, status)
 }
 
-// sendBody decrypts the backend's answer to the client. The status line goes out with the first verified bytes, so that
-// a fault found before them is still told as an S3 error.
-func (h *Handler) sendBody(rq *request, o *object, status int) error {
-	out := &lateWriter{w: rq.w, status: status}
+// sendBody decrypts the backend's answer to the client, n bytes of plaintext. The status line goes out with the first verified
+// bytes, so that a fault found before them is still told as an S3 error.
+func (h *Handler) sendBody(rq *request, o *object, n int64, status int) error {
+	out := rq.late(status, n)
 	dec := h.decrypter(rq.Context(), o)
 	defer dec.Close()
 	if _, err := dec.WriteTo(out); err != nil {
@@ -227,10 +228,20 @@ func (h *Handler) sendBody(rq *request, o *object, status int) error {
 	return nil
 }
 
+// late sends a body of n bytes.
+func (rq *request) late(status int, n int64) *lateWriter {
+	l := &lateWriter{w: rq.w, status: status}
+	if n >= coalesce.Least {
+		l.conn = coalesce.Of(rq.Context())
+	}
+	return l
+}
+
 // lateWriter sends the status line with the first byte.
 type lateWriter struct {
 	w       *responseWriter
 	status  int
+	conn    *coalesce.Conn // where net/http will write twice at least, or end the connection; otherwise nil
 	started bool
 	failed  error
 }
@@ -238,6 +249,7 @@ type lateWriter struct {
 func (l *lateWriter) start() {
 	if !l.started {
 		l.started = true
+		l.conn.HoldNext()
 		l.w.WriteHeader(l.status)
 	}
 }
@@ -318,7 +330,7 @@ func (h *Handler) sendUnsealed(rq *request, plain *unsealedObject, sel selection
 		return err
 	}
 	defer body.Close()
-	out := &lateWriter{w: rq.w, status: status}
+	out := rq.late(status, sel.n)
 	n, err := io.Copy(out, io.LimitReader(body, sel.n))
 	if err == nil && n != sel.n {
 		err = io.ErrUnexpectedEOF

@@ -41,11 +41,13 @@ func TestMain(m *testing.M) {
 }
 
 // toolsOwn are goroutines that are nobody's fault here: a cache cleans up for as long as its handler is reachable, in the binary as
-// long as the process, as do the servers that hash bodies in lanes; toxiproxy leaves those of a connection behind whose other end has gone while there was something to say.
+// long as the process, as do the servers that hash bodies in lanes, and what brings them pieces; toxiproxy leaves those of a connection
+// behind whose other end has gone while there was something to say.
 func toolsOwn() []goleak.Option {
 	return []goleak.Option{
 		goleak.IgnoreAnyFunction("github.com/maypok86/otter/v2.periodicCleanUp[...]"),
 		goleak.IgnoreAnyFunction("github.com/minio/md5-simd.(*md5Server).process"),
+		goleak.IgnoreAnyFunction("cofre/checksum.(*group).send"),
 		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2.(*ToxicLink).read"),
 		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"),
 	}

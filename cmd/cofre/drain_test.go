@@ -81,12 +81,13 @@ func (c *clientConn) get(t *testing.T) (asksToClose bool, err error) {
 func TestDrainingServesWhoComesUntilTheDelayIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		last := &lastAnswers{next: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "answer") })}
-		s, err := newS3Server(defaultConfig(), last, admission.NewConnections(admission.ConnectionsConfig{Total: 16}), zap.NewNop())
+		connections := admission.NewConnections(admission.ConnectionsConfig{Total: 16})
+		s, err := newS3Server(defaultConfig(), last, connections, zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}
 		l := newMemoryListener()
-		go serveS3(s, l)
+		go serveS3(s, l, connections)
 		busy, idle := l.dial(), l.dial()
 		for _, conn := range []*clientConn{busy, idle} {
 			if asked, err := conn.get(t); err != nil || asked {

@@ -20,6 +20,7 @@ import (
 	"cofre/admission"
 	"cofre/audit"
 	"cofre/backend"
+	"cofre/internal/coalesce"
 	"cofre/keys"
 	"cofre/metadata"
 	"cofre/metadata/rediscache"
@@ -98,7 +99,7 @@ func run(ctx context.Context, cfg Config, out outside) error {
 	site.background.Go(func() { site.tellRestored(tokens, logger) })
 	backups := newBackupKeeper(site, cfg, logger, registry)
 	site.background.Go(func() { backups.run(tokens) })
-	go func() { failed <- fmt.Errorf("serve S3: %w", serveS3(s3Server, connections.Listen(s3Listener))) }()
+	go func() { failed <- fmt.Errorf("serve S3: %w", serveS3(s3Server, s3Listener, connections)) }()
 	ad.enter(serving)
 	logger.Info("serving", zap.String("version", buildVersion()), zap.Stringer("listen", s3Listener.Addr()),
 		zap.Stringer("admin_listen", adminListener.Addr()), zap.Stringer("site", card.ID))
@@ -160,11 +161,14 @@ func newS3Server(cfg Config, h http.Handler, connections *admission.Connections,
 		MaxHeaderBytes:    int(cfg.Limits.HeaderBytes),
 		ErrorLog:          log.New(connectionLog{logger}, "", 0),
 		ConnState:         connections.State,
-		ConnContext:       connections.Context,
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return connections.Context(coalesce.Context(ctx, conn), conn)
+		},
 	}, nil
 }
 
-func serveS3(s *http.Server, l net.Listener) error {
+func serveS3(s *http.Server, l net.Listener, connections *admission.Connections) error {
+	l = connections.Listen(coalesce.Listen(l))
 	if s.TLSConfig != nil {
 		return s.ServeTLS(l, "", "")
 	}

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"cofre/admission"
+	"cofre/internal/coalesce"
 )
 
 // testConnections has room for what these tests open.
@@ -44,7 +45,7 @@ func TestDrainLetsRequestsInFlightEndAndTakesNoMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- serveS3(s, connections.Listen(l)) }()
+	go func() { served <- serveS3(s, l, connections) }()
 	answer := make(chan string, 1)
 	go func() {
 		resp, err := http.Get("http://" + l.Addr().String())
@@ -87,7 +88,7 @@ func TestDrainEndsWithItsTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go serveS3(s, connections.Listen(l))
+	go serveS3(s, l, connections)
 	go http.Get("http://" + l.Addr().String())
 	<-arrived
 	if err := drain(s, l, &lastAnswers{}, LimitsConfig{Drain: time.Millisecond}, zap.NewNop()); err != nil {
@@ -197,7 +198,7 @@ func TestTLSIsServedWithoutHTTP2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go serveS3(s, connections.Listen(l))
+	go serveS3(s, l, connections)
 	defer s.Close()
 	roots := x509.NewCertPool()
 	raw, err := os.ReadFile(cfg.TLS.Cert)
@@ -211,6 +212,40 @@ func TestTLSIsServedWithoutHTTP2(t *testing.T) {
 	defer conn.Close()
 	if got := conn.ConnectionState().NegotiatedProtocol; got != "http/1.1" {
 		t.Errorf("negotiated %q", got)
+	}
+}
+
+// TestAnswersReachTheirConnection: below TLS and the count of connections, the one whose writes can wait is found.
+func TestAnswersReachTheirConnection(t *testing.T) {
+	for _, withTLS := range []bool{false, true} {
+		cfg, scheme := defaultConfig(), "http://"
+		if withTLS {
+			dir := t.TempDir()
+			cfg.TLS = TLSConfig{Cert: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key")}
+			writeCertificate(t, cfg.TLS, 1)
+			scheme = "https://"
+		}
+		connections := testConnections()
+		s, err := newS3Server(cfg, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if coalesce.Of(r.Context()) == nil {
+				t.Errorf("%s: the connection is not found", scheme)
+			}
+		}), connections, zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := listen("listen", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go serveS3(s, l, connections)
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+		resp, err := client.Get(scheme + l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		s.Close()
 	}
 }
 
