@@ -81,7 +81,7 @@ func TestEveryRowIsAnsweredRightlyThroughCofre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := newCofre(binary, dir, "site", e, "sqlite://"+filepath.Join(dir, "metadata.db"), buckets{opaque: "opaque", system: "system"})
+	c, err := newCofre(binary, dir, "site", e, "sqlite://"+filepath.Join(dir, "metadata.db"), buckets{opaque: "opaque", system: "system"}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ type cofreSite struct {
 	binary, dir, name, config string
 	address, admin            string
 	access, secret            string
+	profiles                  bool
 	*process
 }
 
@@ -27,7 +28,7 @@ type buckets struct{ sealed, opaque, plain, system string }
 
 const cofreConfig = `listen: %q
 admin_listen: %q
-admin_pprof: true
+admin_pprof: %[9]t
 site:
   identity: %[3]s/site.age
   passphrase_file: %[3]s/passphrase
@@ -61,8 +62,8 @@ func buildCofre(dir string) (string, error) {
 	return binary, nil
 }
 
-func newCofre(binary, dir, name string, backend Endpoint, database string, b buckets) (*cofreSite, error) {
-	c := &cofreSite{binary: binary, dir: filepath.Join(dir, name), name: name, access: "BENCH" + rand.Text()[:12], secret: rand.Text()}
+func newCofre(binary, dir, name string, backend Endpoint, database string, b buckets, profiles bool) (*cofreSite, error) {
+	c := &cofreSite{binary: binary, profiles: profiles, dir: filepath.Join(dir, name), name: name, access: "BENCH" + rand.Text()[:12], secret: rand.Text()}
 	c.config = filepath.Join(c.dir, "cofre.yaml")
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return nil, err
@@ -91,7 +92,7 @@ func newCofre(binary, dir, name string, backend Endpoint, database string, b buc
 }
 
 func (c *cofreSite) configure(backend Endpoint, b buckets) error {
-	text := fmt.Appendf(nil, cofreConfig, c.address, c.admin, c.dir, backend.Address, backend.Access, b.system, b.opaque, c.access)
+	text := fmt.Appendf(nil, cofreConfig, c.address, c.admin, c.dir, backend.Address, backend.Access, b.system, b.opaque, c.access, c.profiles)
 	return os.WriteFile(c.config, text, 0o600)
 }
 

@@ -118,7 +118,7 @@ func bench(ctx context.Context, args []string) (err error) {
 		}
 		err = errors.Join(err, os.RemoveAll(dir))
 	}()
-	c := common{dir: dir, listKeys: o.keys / PageSize * PageSize, bare: o.bare}
+	c := common{dir: dir, listKeys: o.keys / PageSize * PageSize, bare: o.bare, profiles: o.profiles != ""}
 	postgres := os.Getenv("COFRE_TEST_POSTGRES")
 	if postgres == "" {
 		return errors.New("COFRE_TEST_POSTGRES is not set: `make bench` brings up what is needed")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -224,7 +225,7 @@ func median(samples []Sample) Sample {
 	return m
 }
 
-// profile does the job once more, beside it what cofre's profiler says of it.
+// profile does the job once more, and keeps what cofre's profiler says of it meanwhile.
 func (w *world) profile(ctx context.Context, c *contender, l workload, dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -236,24 +237,27 @@ func (w *world) profile(ctx context.Context, c *contender, l workload, dir strin
 		}
 		return '-'
 	}, w.storage+"-"+l.Name), "-")
-	for _, kind := range []string{"profile", "allocs", "mutex", "block"} {
-		j := c.job(l)
-		j.Duration, j.Count = (seconds+1)*time.Second, 0
-		done := make(chan error, 1)
+	j := c.job(l)
+	j.Duration, j.Count = (seconds+1)*time.Second, 0
+	done := make(chan error, 1)
+	go func() {
+		_, err := w.loader.do(ctx, j)
+		done <- err
+	}()
+	kinds := []string{"profile", "allocs", "mutex", "block"}
+	taken := make(chan error, len(kinds))
+	for _, kind := range kinds {
 		go func() {
-			_, err := w.loader.do(ctx, j)
-			done <- err
+			text, err := c.cofre.adminGet(ctx, fmt.Sprintf("/debug/pprof/%s?seconds=%d", kind, seconds))
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, name+"."+kind+".pprof"), text, 0o600)
+			}
+			taken <- err
 		}()
-		text, err := c.cofre.adminGet(ctx, fmt.Sprintf("/debug/pprof/%s?seconds=%d", kind, seconds))
-		if jobErr := <-done; jobErr != nil {
-			return jobErr
-		}
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(dir, name+"."+kind+".pprof"), text, 0o600); err != nil {
-			return err
-		}
 	}
-	return nil
+	var errs []error
+	for range kinds {
+		errs = append(errs, <-taken)
+	}
+	return errors.Join(append(errs, <-done)...)
 }

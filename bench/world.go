@@ -56,7 +56,8 @@ type common struct {
 	loader      *loader
 	server      *server
 	listKeys    int
-	bare        bool
+	bare        bool // whether a bare proxy takes part
+	profiles    bool // whether cofre's profiler is on
 }
 
 // openNull brings up the null storage and what is measured in front of it.
@@ -113,7 +114,7 @@ func (w *world) open(ctx context.Context, c common, backend Endpoint) (_ *world,
 	if w.database, err = c.server.create(ctx); err != nil {
 		return nil, err
 	}
-	site, err := newCofre(c.binary, c.dir, "cofre-"+w.storage, backend, w.database, w.buckets)
+	site, err := newCofre(c.binary, c.dir, "cofre-"+w.storage, backend, w.database, w.buckets, c.profiles)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/pprof"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +33,13 @@ type admin struct {
 	healthy atomic.Pointer[func() bool]
 }
 
+// What the profiles of mutexes and of blocking take note of: one in so many contentions, and one event in so much time spent waiting. Both
+// cost nothing that can be measured beside a request.
+const (
+	mutexFraction = 100
+	blockRate     = 100 * time.Microsecond
+)
+
 func (ad *admin) enter(p phase) { ad.phase.Store(int32(p)) }
 
 // handler makes the admin mux: a mux of its own, so that nothing that registers itself with http.DefaultServeMux shows.
@@ -42,6 +50,8 @@ func (ad *admin) handler(gatherer prometheus.Gatherer, profiles bool) http.Handl
 	mux.HandleFunc("GET /v1/site", ad.card)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
 	if profiles {
+		runtime.SetMutexProfileFraction(mutexFraction)
+		runtime.SetBlockProfileRate(int(blockRate))
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
