@@ -125,6 +125,26 @@ func TestRetentionEndsThisSitesOlderBackupsAndNoOtherFile(t *testing.T) {
 	})
 }
 
+// TestTheNewestOfOneSecondIsTheLast: backups in quick succession are in the order in which they were made, and the older ones go.
+func TestTheNewestOfOneSecondIsTheLast(t *testing.T) {
+	site, in := newIdentity(t, "a"), backup.NewDir(t.TempDir())
+	at := time.Date(2026, time.November, 29, 5, 2, 39, 0, time.UTC)
+	var made []string
+	for range 12 {
+		at = at.Add(70 * time.Millisecond)
+		a := authorOf(site)
+		a.Now = func() time.Time { return at }
+		m, err := backup.Make(t.Context(), rowsOf{record("k")}, a, in, "", backup.Retention{Keep: 3}, nil)
+		if err != nil || m.Kept != nil {
+			t.Fatal(err, m.Kept)
+		}
+		made = append(made, m.File)
+	}
+	if got, want := names(t, in), made[len(made)-3:]; !slices.Equal(got, want) {
+		t.Errorf("kept %q, want %q", got, want)
+	}
+}
+
 // spoiling is a place that loses a byte of whatever is written to it.
 type spoiling struct {
 	backup.Dir

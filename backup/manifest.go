@@ -38,7 +38,7 @@ var (
 type Manifest struct {
 	ID      [16]byte
 	Site    keys.SiteID
-	Created time.Time // in whole seconds, UTC
+	Created time.Time // in whole milliseconds, UTC
 	Rows    int64
 	Size    int64 // bytes before the manifest
 	SHA256  [sha256.Size]byte
@@ -56,7 +56,7 @@ type manifestJSON struct {
 
 // NewManifest begins the manifest of a new backup, which has a name then, and nothing of what Write adds.
 func NewManifest(site keys.SiteID, at time.Time) Manifest {
-	m := Manifest{Site: site, Created: at.UTC().Truncate(time.Second)}
+	m := Manifest{Site: site, Created: at.UTC().Truncate(time.Millisecond)} // finer than seconds: the newest of several is the last
 	rand.Read(m.ID[:]) // never fails
 	return m
 }
@@ -66,7 +66,11 @@ const Suffix = ".cofre-backup"
 
 // Name is what the file is called: of one site, names are in order of time.
 func (m Manifest) Name() string {
-	return fmt.Sprintf("%s%s-%x%s", sitePrefix(m.Site), m.Created.Format("20060102T150405Z"), m.ID[:4], Suffix)
+	layout := "20060102T150405.000Z"
+	if m.Created.Equal(m.Created.Truncate(time.Second)) {
+		layout = "20060102T150405Z" // all were made in whole seconds once
+	}
+	return fmt.Sprintf("%s%s-%x%s", sitePrefix(m.Site), m.Created.Format(layout), m.ID[:4], Suffix)
 }
 
 // sitePrefix begins the names of a site's backups.

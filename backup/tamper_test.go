@@ -132,7 +132,7 @@ func TestEveryLayerRefusesByItself(t *testing.T) {
 		t.Fatalf("payload of %d bytes is too short for this test", len(body)-payload)
 	}
 	swapped := slices.Concat(body[:payload], body[payload+chunk:payload+2*chunk], body[payload:payload+chunk], body[payload+2*chunk:])
-	begin := fmt.Sprintf(`{"begin":{"id":%q,"site":%q,"created":%q}}`+"\n", base64.StdEncoding.EncodeToString(m.ID[:]), m.Site, m.Created.Format(time.RFC3339))
+	begin := fmt.Sprintf(`{"begin":{"id":%q,"site":%q,"created":%q}}`+"\n", base64.StdEncoding.EncodeToString(m.ID[:]), m.Site, m.Created.Format(time.RFC3339Nano))
 	audit := `{"audit":{"id":1,"at":"2026-11-28T12:00:00Z","action":"a"}}` + "\n"
 	end := `{"end":{"rows":{"audit":1}}}` + "\n"
 	sealed := func(plain string) []byte { return backup.Seal(t, backup.Magic, plain, site.Card()) }
