@@ -222,11 +222,16 @@ func (c *Connections) State(conn net.Conn, state http.ConnState) {
 
 // counting finds the counted connection below what TLS made of it.
 func counting(conn net.Conn) *connection {
-	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = wrapped.NetConn()
+	for {
+		if n, ok := conn.(*connection); ok {
+			return n
+		}
+		around, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		conn = around.NetConn()
 	}
-	n, _ := conn.(*connection)
-	return n
 }
 
 type excessKey struct{}

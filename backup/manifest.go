@@ -57,7 +57,7 @@ type manifestJSON struct {
 // NewManifest begins the manifest of a new backup, which has a name then, and nothing of what Write adds.
 func NewManifest(site keys.SiteID, at time.Time) Manifest {
 	m := Manifest{Site: site, Created: at.UTC().Truncate(time.Millisecond)} // finer than seconds: the newest of several is the last
-	rand.Read(m.ID[:]) // never fails
+	rand.Read(m.ID[:])                                                      // never fails
 	return m
 }
 

@@ -16,7 +16,7 @@ const (
 	// lanesFor is for how long after that bodies begin in lanes however many there are: the parts of an upload come in waves, and
 	// the first of a wave is alone.
 	lanesFor = 5 * time.Second
-	// lanesMinimum is the length in bytes from which on a body is worth the way to another goroutine.
+	// lanesMinimum is the length in bytes from which on a body is worth the way to another goroutine, to a lane's or to one of its own.
 	lanesMinimum = 1 << 20
 )
 
@@ -25,9 +25,12 @@ const (
 //
 // It belongs to one goroutine at a time. Close gives back its lane, and may be called at any time and again.
 type MD5 struct {
-	hash hash.Hash // nil where the body is hashed in a lane
-	lane *lane
-	done bool
+	// One of them is set, until it is done.
+	hash   hash.Hash
+	beside *beside
+	lane   *lane
+
+	counted bool // in hashing
 }
 
 // hashing counts the bodies above lanesMinimum that are being hashed; crowded is when they were last many, in nanoseconds since started.
@@ -40,58 +43,72 @@ var (
 // Hashing says how many large bodies have begun to be hashed, and not ended: a leak where nobody sends any.
 func Hashing() int { return int(hashing.Load()) }
 
-// crowd counts one body more, and says whether it is one of many.
-func crowd() bool {
-	now := int64(time.Since(started)) + int64(lanesFor) // so that zero is long ago
-	if hashing.Add(1) >= int64(min(max(runtime.GOMAXPROCS(0), lanesFromAtLeast), lanesFromAtMost)) {
-		crowded.Store(now)
-		return true
-	}
-	return now-crowded.Load() < int64(lanesFor)
-}
-
 // NewMD5 begins the MD5 of a body of that many bytes, or -1 where nobody knows how many.
 func NewMD5(size int64) *MD5 {
-	if size >= 0 && size < lanesMinimum {
-		return &MD5{hash: md5.New() /* #nosec G401 -- see the import */, done: true}
-	}
 	m := &MD5{}
-	if crowd() {
-		m.lane = takeLane()
+	if size < 0 || size >= lanesMinimum {
+		m.counted = true
+		m.begin(hashing.Add(1), int64(runtime.GOMAXPROCS(0)))
 	}
-	if m.lane == nil {
+	if m.lane == nil && m.beside == nil {
 		m.hash = md5.New() // #nosec G401 -- see the import
 	}
 	return m
 }
 
+// begin chooses how a large body is hashed, one of so many: among others, beside what else is done with it, or neither.
+func (m *MD5) begin(bodies, cores int64) {
+	now := int64(time.Since(started)) + int64(lanesFor) // so that zero is long ago
+	if bodies >= min(max(cores, lanesFromAtLeast), lanesFromAtMost) {
+		crowded.Store(now)
+	}
+	if now-crowded.Load() < int64(lanesFor) {
+		m.lane = takeLane()
+	} else if 2*bodies <= cores {
+		m.beside = newBeside()
+	}
+}
+
 // Write adds to the body. It never fails, and never after Close.
 func (m *MD5) Write(p []byte) (int, error) {
-	if m.lane != nil {
+	switch {
+	case m.lane != nil:
 		m.lane.write(p)
-		return len(p), nil
+	case m.beside != nil:
+		m.beside.write(p)
+	default:
+		return m.hash.Write(p)
 	}
-	return m.hash.Write(p)
+	return len(p), nil
 }
 
 // Sum gives the MD5 of what was written, and ends it, as Close does.
 func (m *MD5) Sum() []byte {
 	defer m.Close()
-	if m.lane != nil {
+	switch {
+	case m.lane != nil:
 		return m.lane.sum()
+	case m.beside != nil:
+		b := m.beside
+		m.beside = nil
+		return b.end()
+	default:
+		return m.hash.Sum(nil)
 	}
-	return m.hash.Sum(nil)
 }
 
 // Close ends it, whether or not the body has ended.
 func (m *MD5) Close() {
-	if m.done {
-		return
-	}
-	m.done = true
-	hashing.Add(-1)
 	if m.lane != nil {
 		m.lane.giveBack()
 		m.lane = nil
+	}
+	if m.beside != nil {
+		_ = m.beside.end()
+		m.beside = nil
+	}
+	if m.counted {
+		m.counted = false
+		hashing.Add(-1)
 	}
 }
