@@ -55,7 +55,11 @@ func (w *world) measure(ctx context.Context, l workload, p plan) (Row, error) {
 	}
 	rounds := p.rounds
 	if l.Alone {
+		// What it holds of the rows before, in its caches and unreturned, is not this row's.
 		rounds = 1
+		if _, err := w.restart(ctx, contenders[0], true); err != nil {
+			return row, err
+		}
 	}
 	taken := map[string][]Sample{}
 	for range rounds {

@@ -11,7 +11,7 @@ const besidePiece = 512 << 10
 // beside hashes a body in a goroutine of its own, so that whoever reads, seals and sends the body goes on meanwhile: where a core is idle,
 // a body that is alone is sent at nearly twice the rate. One piece is hashed while the next is filled.
 type beside struct {
-	*besideRoom
+	room    *besideRoom
 	filling []byte
 	full    chan []byte
 	hashed  chan []byte
@@ -22,11 +22,23 @@ type besideRoom [2][besidePiece]byte
 
 var besideRooms = sync.Pool{New: func() any { return new(besideRoom) }}
 
-func newBeside() *beside {
-	b := &beside{full: make(chan []byte, 1), hashed: make(chan []byte, 2), sum: make(chan []byte, 1)}
-	b.besideRoom, _ = besideRooms.Get().(*besideRoom)
-	b.filling = b.besideRoom[0][:0]
-	b.hashed <- b.besideRoom[1][:0]
+func takeRoom() *besideRoom {
+	room, _ := besideRooms.Get().(*besideRoom)
+	return room
+}
+
+// giveBack wipes the first piece, and takes the second for wiped or never used.
+func (r *besideRoom) giveBack() {
+	clear(r[0][:])
+	besideRooms.Put(r)
+}
+
+// newBeside goes on with a body of which the room has n bytes.
+func newBeside(room *besideRoom, n int) *beside {
+	b := &beside{
+		room: room, filling: room[0][:n], full: make(chan []byte, 1), hashed: make(chan []byte, 2), sum: make(chan []byte, 1),
+	}
+	b.hashed <- room[1][:0]
 	go b.work()
 	return b
 }
@@ -42,13 +54,13 @@ func (b *beside) work() {
 
 func (b *beside) write(p []byte) {
 	for len(p) > 0 {
-		n := min(len(p), besidePiece-len(b.filling))
-		b.filling = append(b.filling, p[:n]...)
-		p = p[n:]
 		if len(b.filling) == besidePiece {
 			b.full <- b.filling
 			b.filling = <-b.hashed
 		}
+		n := min(len(p), besidePiece-len(b.filling))
+		b.filling = append(b.filling, p[:n]...)
+		p = p[n:]
 	}
 }
 
@@ -57,8 +69,7 @@ func (b *beside) end() []byte {
 	b.full <- b.filling
 	close(b.full)
 	sum := <-b.sum
-	clear(b.besideRoom[0][:]) // plaintext
-	clear(b.besideRoom[1][:])
-	besideRooms.Put(b.besideRoom)
+	clear(b.room[1][:]) // plaintext
+	b.room.giveBack()
 	return sum
 }

@@ -21,15 +21,19 @@ const (
 )
 
 // MD5 computes the MD5 of one body. MD5 is the dearest step of a PUT, and cannot use more than a quarter of what a core can do, for
-// each block depends on the one before; so bodies that are hashed at the same time share the lanes of a core's vector unit.
+// each block depends on the one before; so bodies that are hashed at the same time share the lanes of a core's vector unit, and one that is
+// alone is hashed beside what else is done with it. Which it is cannot change later, so a large body that is one of few at first is
+// looked at once more when there is a piece of it: those that began with it have begun by then.
 //
-// It belongs to one goroutine at a time. Close gives back its lane, and may be called at any time and again.
+// It belongs to one goroutine at a time. Close gives back what it has, and may be called at any time and again.
 type MD5 struct {
 	// One of them is set, until it is done.
 	hash   hash.Hash
+	first  *besideRoom // the first piece, while it is not settled how the body is hashed
 	beside *beside
 	lane   *lane
 
+	n       int  // bytes of first
 	counted bool // in hashing
 }
 
@@ -46,46 +50,82 @@ func Hashing() int { return int(hashing.Load()) }
 // NewMD5 begins the MD5 of a body of that many bytes, or -1 where nobody knows how many.
 func NewMD5(size int64) *MD5 {
 	m := &MD5{}
-	if size < 0 || size >= lanesMinimum {
-		m.counted = true
-		m.begin(hashing.Add(1), int64(runtime.GOMAXPROCS(0)))
-	}
-	if m.lane == nil && m.beside == nil {
+	if size >= 0 && size < lanesMinimum {
 		m.hash = md5.New() // #nosec G401 -- see the import
+		return m
+	}
+	m.counted = true
+	if many(hashing.Add(1)) {
+		m.join()
+	} else {
+		m.first = takeRoom() // so no more than lanesFromAtMost bodies have one
 	}
 	return m
 }
 
-// begin chooses how a large body is hashed, one of so many: among others, beside what else is done with it, or neither.
-func (m *MD5) begin(bodies, cores int64) {
+// many says whether bodies go to lanes that begin while there are so many.
+func many(bodies int64) bool {
 	now := int64(time.Since(started)) + int64(lanesFor) // so that zero is long ago
-	if bodies >= min(max(cores, lanesFromAtLeast), lanesFromAtMost) {
+	if bodies >= int64(min(max(runtime.GOMAXPROCS(0), lanesFromAtLeast), lanesFromAtMost)) {
 		crowded.Store(now)
+		return true
 	}
-	if now-crowded.Load() < int64(lanesFor) {
-		m.lane = takeLane()
-	} else if 2*bodies <= cores {
-		m.beside = newBeside()
+	return now-crowded.Load() < int64(lanesFor)
+}
+
+// join takes a lane, where there is one.
+func (m *MD5) join() {
+	if m.lane = takeLane(); m.lane == nil {
+		m.hash = md5.New() // #nosec G401 -- see the import
 	}
+}
+
+// settle decides how a body is hashed of which there is a piece.
+func (m *MD5) settle() {
+	room, piece := m.first, m.first[0][:m.n]
+	m.first = nil
+	switch bodies := hashing.Load(); {
+	case many(bodies):
+		m.join()
+	case 2*bodies <= int64(runtime.GOMAXPROCS(0)):
+		m.beside = newBeside(room, m.n)
+		return
+	default:
+		m.hash = md5.New() // #nosec G401 -- see the import
+	}
+	_, _ = m.Write(piece)
+	room.giveBack()
 }
 
 // Write adds to the body. It never fails, and never after Close.
 func (m *MD5) Write(p []byte) (int, error) {
+	written := len(p)
+	if m.first != nil {
+		n := copy(m.first[0][m.n:], p)
+		m.n, p = m.n+n, p[n:]
+		if m.n < besidePiece {
+			return written, nil
+		}
+		m.settle()
+	}
 	switch {
 	case m.lane != nil:
 		m.lane.write(p)
 	case m.beside != nil:
 		m.beside.write(p)
 	default:
-		return m.hash.Write(p)
+		_, _ = m.hash.Write(p)
 	}
-	return len(p), nil
+	return written, nil
 }
 
 // Sum gives the MD5 of what was written, and ends it, as Close does.
 func (m *MD5) Sum() []byte {
 	defer m.Close()
 	switch {
+	case m.first != nil:
+		sum := md5.Sum(m.first[0][:m.n]) // #nosec G401 -- see the import
+		return sum[:]
 	case m.lane != nil:
 		return m.lane.sum()
 	case m.beside != nil:
@@ -99,6 +139,10 @@ func (m *MD5) Sum() []byte {
 
 // Close ends it, whether or not the body has ended.
 func (m *MD5) Close() {
+	if m.first != nil {
+		m.first.giveBack()
+		m.first = nil
+	}
 	if m.lane != nil {
 		m.lane.giveBack()
 		m.lane = nil
