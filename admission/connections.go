@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"cofre/internal/netconn"
 	"cofre/internal/source"
 )
 
@@ -94,12 +95,7 @@ func (c *connection) Close() error {
 }
 
 // CloseWrite is what net/http does before it closes over unread bytes.
-func (c *connection) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
-}
+func (c *connection) CloseWrite() error { return netconn.CloseWrite(c.Conn) }
 
 // NetConn is the connection that is counted.
 func (c *connection) NetConn() net.Conn { return c.Conn }
@@ -205,8 +201,8 @@ func (c *Connections) leaveWaiting(n *connection) {
 
 // State follows what a connection does. net/http calls it active once it has the whole head of a request.
 func (c *Connections) State(conn net.Conn, state http.ConnState) {
-	n := counting(conn)
-	if n == nil {
+	n, ok := netconn.Find[*connection](conn)
+	if !ok {
 		return
 	}
 	c.mu.Lock()
@@ -220,25 +216,11 @@ func (c *Connections) State(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// counting finds the counted connection below what TLS made of it.
-func counting(conn net.Conn) *connection {
-	for {
-		if n, ok := conn.(*connection); ok {
-			return n
-		}
-		around, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			return nil
-		}
-		conn = around.NetConn()
-	}
-}
-
 type excessKey struct{}
 
 // Context marks the requests of connections that are there to be told to come back.
 func (c *Connections) Context(ctx context.Context, conn net.Conn) context.Context {
-	if n := counting(conn); n != nil && n.excess {
+	if n, ok := netconn.Find[*connection](conn); ok && n.excess {
 		return context.WithValue(ctx, excessKey{}, true)
 	}
 	return ctx

@@ -128,7 +128,7 @@ func TestRetentionEndsThisSitesOlderBackupsAndNoOtherFile(t *testing.T) {
 // TestTheNewestOfOneSecondIsTheLast: backups in quick succession are in the order in which they were made, and the older ones go.
 func TestTheNewestOfOneSecondIsTheLast(t *testing.T) {
 	site, in := newIdentity(t, "a"), backup.NewDir(t.TempDir())
-	at := time.Date(2026, time.November, 29, 5, 2, 39, 0, time.UTC)
+	at := time.Date(2026, time.November, 29, 5, 2, 38, 230e6, time.UTC) // the last but one falls on a whole second
 	var made []string
 	for range 12 {
 		at = at.Add(70 * time.Millisecond)

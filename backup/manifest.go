@@ -56,8 +56,12 @@ type manifestJSON struct {
 
 // NewManifest begins the manifest of a new backup, which has a name then, and nothing of what Write adds.
 func NewManifest(site keys.SiteID, at time.Time) Manifest {
-	m := Manifest{Site: site, Created: at.UTC().Truncate(time.Millisecond)} // finer than seconds: the newest of several is the last
-	rand.Read(m.ID[:])                                                      // never fails
+	// Finer than seconds, so that the newest of several is the last. Whole ones are told from it by their names (Name).
+	m := Manifest{Site: site, Created: at.UTC().Truncate(time.Millisecond)}
+	if m.inWholeSeconds() {
+		m.Created = m.Created.Add(time.Millisecond)
+	}
+	rand.Read(m.ID[:]) // never fails
 	return m
 }
 
@@ -67,11 +71,14 @@ const Suffix = ".cofre-backup"
 // Name is what the file is called: of one site, names are in order of time.
 func (m Manifest) Name() string {
 	layout := "20060102T150405.000Z"
-	if m.Created.Equal(m.Created.Truncate(time.Second)) {
-		layout = "20060102T150405Z" // all were made in whole seconds once
+	if m.inWholeSeconds() {
+		layout = "20060102T150405Z"
 	}
 	return fmt.Sprintf("%s%s-%x%s", sitePrefix(m.Site), m.Created.Format(layout), m.ID[:4], Suffix)
 }
+
+// inWholeSeconds is a backup of the time when all were.
+func (m Manifest) inWholeSeconds() bool { return m.Created.Equal(m.Created.Truncate(time.Second)) }
 
 // sitePrefix begins the names of a site's backups.
 func sitePrefix(site keys.SiteID) string { return site.String()[:16] + "-" }

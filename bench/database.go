@@ -59,15 +59,21 @@ func connected(ctx context.Context, address string, do func(*pgx.Conn) error) er
 
 // create makes an empty database and gives its URL.
 func (s *server) create(ctx context.Context) (string, error) {
-	name := "cofre_bench_" + strings.ToLower(rand.Text()[:10])
+	name := benchDatabase + strings.ToLower(rand.Text()[:10])
 	if err := execute(ctx, s.url, `CREATE DATABASE `+name); err != nil {
 		return "", err
 	}
 	return s.use(name)
 }
 
-// use gives the URL of a database that create has made, in this process or another.
+// benchDatabase begins the names of the bench's databases.
+const benchDatabase = "cofre_bench_"
+
+// use gives the URL of a database that create has made, in this process or another. No other, for it is dropped in the end.
 func (s *server) use(name string) (string, error) {
+	if !strings.HasPrefix(name, benchDatabase) {
+		return "", fmt.Errorf("%q is no database of the bench", name)
+	}
 	s.made = append(s.made, name)
 	u, err := url.Parse(s.url)
 	if err != nil {

@@ -42,7 +42,7 @@ func growth(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags.IntVar(&o.tombstones, "tombstones", 4, "one of so many keys has a tombstone besides; 0: none")
 	flags.DurationVar(&o.duration, "time", 5*time.Second, "how long each question is measured")
 	flags.BoolVar(&o.keep, "keep", false, "leave the database there, and say which it is")
-	flags.StringVar(&o.use, "use", "", "ask a database that -keep left there, by its name, instead of making one; -n as then")
+	flags.StringVar(&o.use, "use", "", "ask a database that -keep left there, by its name, instead of making one, and drop it without -keep; -n as then")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {

@@ -9,7 +9,7 @@ import (
 const besidePiece = 512 << 10
 
 // beside hashes a body in a goroutine of its own, so that whoever reads, seals and sends the body goes on meanwhile: where a core is idle,
-// a body that is alone is sent at nearly twice the rate. One piece is hashed while the next is filled.
+// a body that is alone is sent faster (docs/PERFORMANCE.md). One piece is hashed while the next is filled.
 type beside struct {
 	room    *besideRoom
 	filling []byte

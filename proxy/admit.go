@@ -13,7 +13,8 @@ import (
 )
 
 // What requests hold at most while they are served, in bytes: buffers of the connections on both sides, a frame of the cipher,
-// stacks. e2e's TestRequestsHoldNoMoreThanTheyWereAdmittedWith measures it.
+// stacks. e2e's TestRequestsHoldNoMoreThanTheyWereAdmittedWith measures it. A MiB more for the MD5 of each of the first few uploads
+// (checksum.NewMD5) is the process's, as they are seven at most.
 const (
 	holdsSmall    = 256 << 10 // one call of the backend, a few rows of the store
 	holdsUpload   = 512 << 10

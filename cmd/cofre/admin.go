@@ -33,8 +33,7 @@ type admin struct {
 	healthy atomic.Pointer[func() bool]
 }
 
-// What the profiles of mutexes and of blocking take note of: one in so many contentions, and one event in so much time spent waiting. Both
-// cost nothing that can be measured beside a request.
+// What the profiles of mutexes and of blocking take note of: one in so many contentions, and one event in so much time spent waiting.
 const (
 	mutexFraction = 100
 	blockRate     = 100 * time.Microsecond

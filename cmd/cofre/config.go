@@ -206,7 +206,7 @@ type BucketConfig struct {
 	// Keep user metadata in clear in the metadata store, for search. Not in this version: true is refused.
 	IndexMetadata bool `yaml:"index_metadata"`
 	// What ETags are: md5 as everywhere in S3, or opaque, which is faster and takes from clients the check that they do
-	// with an MD5.
+	// with an MD5 (docs/S3-COMPAT.md, Buckets without MD5).
 	ETag string `yaml:"etag"`
 	// What requests without credentials may do: any of read, list, write, delete; nothing by default. They go to the
 	// backend unsigned, so it must allow them too.

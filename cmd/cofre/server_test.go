@@ -29,14 +29,11 @@ func testConnections() *admission.Connections {
 	return admission.NewConnections(admission.ConnectionsConfig{Total: 64})
 }
 
-func TestDrainLetsRequestsInFlightEndAndTakesNoMore(t *testing.T) {
-	arrived, release := make(chan struct{}), make(chan struct{})
+// served is a server of clients, and where it listens. What serving ends with comes from the channel.
+func served(t *testing.T, cfg Config, h http.HandlerFunc) (*http.Server, net.Listener, <-chan error) {
+	t.Helper()
 	connections := testConnections()
-	s, err := newS3Server(defaultConfig(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		close(arrived)
-		<-release
-		io.WriteString(w, "whole")
-	}), connections, zap.NewNop())
+	s, err := newS3Server(cfg, h, connections, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,8 +41,28 @@ func TestDrainLetsRequestsInFlightEndAndTakesNoMore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan error, 1)
-	go func() { served <- serveS3(s, l, connections) }()
+	ended := make(chan error, 1)
+	go func() { ended <- serveS3(s, l, connections) }()
+	t.Cleanup(func() { s.Close() })
+	return s, l, ended
+}
+
+// withCertificate is a configuration with TLS.
+func withCertificate(t *testing.T) Config {
+	t.Helper()
+	dir, cfg := t.TempDir(), defaultConfig()
+	cfg.TLS = TLSConfig{Cert: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key")}
+	writeCertificate(t, cfg.TLS, 1)
+	return cfg
+}
+
+func TestDrainLetsRequestsInFlightEndAndTakesNoMore(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	s, l, ended := served(t, defaultConfig(), func(w http.ResponseWriter, _ *http.Request) {
+		close(arrived)
+		<-release
+		io.WriteString(w, "whole")
+	})
 	answer := make(chan string, 1)
 	go func() {
 		resp, err := http.Get("http://" + l.Addr().String())
@@ -60,7 +77,7 @@ func TestDrainLetsRequestsInFlightEndAndTakesNoMore(t *testing.T) {
 	<-arrived
 	drained := make(chan error, 1)
 	go func() { drained <- drain(s, l, &lastAnswers{}, LimitsConfig{Drain: time.Minute}, zap.NewNop()) }()
-	<-served // the listener is closed from here on, with a request still in flight
+	<-ended // the listener is closed from here on, with a request still in flight
 	if conn, err := net.Dial("tcp", l.Addr().String()); err == nil {
 		conn.Close()
 		t.Error("a connection was taken while draining")
@@ -76,19 +93,10 @@ func TestDrainLetsRequestsInFlightEndAndTakesNoMore(t *testing.T) {
 
 func TestDrainEndsWithItsTime(t *testing.T) {
 	arrived := make(chan struct{})
-	connections := testConnections()
-	s, err := newS3Server(defaultConfig(), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	s, l, _ := served(t, defaultConfig(), func(_ http.ResponseWriter, r *http.Request) {
 		close(arrived)
 		<-r.Context().Done()
-	}), connections, zap.NewNop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := listen("listen", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go serveS3(s, l, connections)
+	})
 	go http.Get("http://" + l.Addr().String())
 	<-arrived
 	if err := drain(s, l, &lastAnswers{}, LimitsConfig{Drain: time.Millisecond}, zap.NewNop()); err != nil {
@@ -185,21 +193,8 @@ func writeCertificate(t *testing.T, cfg TLSConfig, serial int64) {
 }
 
 func TestTLSIsServedWithoutHTTP2(t *testing.T) {
-	dir := t.TempDir()
-	cfg := defaultConfig()
-	cfg.TLS = TLSConfig{Cert: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key")}
-	writeCertificate(t, cfg.TLS, 1)
-	connections := testConnections()
-	s, err := newS3Server(cfg, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), connections, zap.NewNop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := listen("listen", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go serveS3(s, l, connections)
-	defer s.Close()
+	cfg := withCertificate(t)
+	_, l, _ := served(t, cfg, func(http.ResponseWriter, *http.Request) {})
 	roots := x509.NewCertPool()
 	raw, err := os.ReadFile(cfg.TLS.Cert)
 	if err != nil || !roots.AppendCertsFromPEM(raw) {
@@ -217,35 +212,19 @@ func TestTLSIsServedWithoutHTTP2(t *testing.T) {
 
 // TestAnswersReachTheirConnection: below TLS and the count of connections, the one whose writes can wait is found.
 func TestAnswersReachTheirConnection(t *testing.T) {
-	for _, withTLS := range []bool{false, true} {
-		cfg, scheme := defaultConfig(), "http://"
-		if withTLS {
-			dir := t.TempDir()
-			cfg.TLS = TLSConfig{Cert: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key")}
-			writeCertificate(t, cfg.TLS, 1)
-			scheme = "https://"
-		}
-		connections := testConnections()
-		s, err := newS3Server(cfg, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	for scheme, cfg := range map[string]Config{"http://": defaultConfig(), "https://": withCertificate(t)} {
+		_, l, _ := served(t, cfg, func(_ http.ResponseWriter, r *http.Request) {
 			if coalesce.Of(r.Context()) == nil {
 				t.Errorf("%s: the connection is not found", scheme)
 			}
-		}), connections, zap.NewNop())
-		if err != nil {
-			t.Fatal(err)
-		}
-		l, err := listen("listen", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		go serveS3(s, l, connections)
-		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+		})
 		resp, err := client.Get(scheme + l.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		s.Close()
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"context"
 	"net"
 	"sync"
+
+	"cofre/internal/netconn"
 )
 
 // longest is the length in bytes of a write that waits: net/http's buffer, and what a TLS record adds to it.
@@ -70,27 +72,16 @@ func (c *Conn) Write(p []byte) (int, error) {
 }
 
 // CloseWrite ends what is sent, as net/http does before it closes over bytes that it has not read.
-func (c *Conn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
-}
+func (c *Conn) CloseWrite() error { return netconn.CloseWrite(c.Conn) }
 
 type key struct{}
 
 // Context remembers the connection for Of, whatever is around it by now.
 func Context(ctx context.Context, c net.Conn) context.Context {
-	for {
-		if c, ok := c.(*Conn); ok {
-			return context.WithValue(ctx, key{}, c)
-		}
-		around, ok := c.(interface{ NetConn() net.Conn })
-		if !ok {
-			return ctx
-		}
-		c = around.NetConn()
+	if held, ok := netconn.Find[*Conn](c); ok {
+		return context.WithValue(ctx, key{}, held)
 	}
+	return ctx
 }
 
 // Of is the connection of a request, nil where nobody remembered it.
